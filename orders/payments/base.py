@@ -1,0 +1,215 @@
+"""What every payment provider looks like from here: values in and out, and errors that carry the next step.
+
+A provider is one file in this package and one line in the registry. It holds no models and never opens a
+transaction. All amounts are integers in the currency's minor unit (JPY has none, so ¥500 is 500).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+
+class PaymentStatus(StrEnum):
+    """A payment's own state, in neutral terms; each provider translates its words into these."""
+
+    PENDING = "pending"  # exists there; the customer has not acted yet
+    PROCESSING = "processing"  # the customer has acted; the outcome is open
+    AUTHORISED = "authorised"  # money is held, not taken
+    CAPTURED = "captured"  # money is taken (`captured` says how much)
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class DisputeStatus(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundSnapshot:
+    """One refund as the provider sees it. `ref` is ours, and is None for one made in the provider's own console."""
+
+    ref: str | None
+    provider_ref: str
+    amount: int
+    status: RefundStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The whole truth about one payment as a provider tells it at one moment. Absolute values, never differences."""
+
+    merchant_ref: str
+    provider_ref: str
+    status: PaymentStatus
+    amount: int
+    currency: str
+    authorised: int = 0
+    captured: int = 0
+    refunds: tuple[RefundSnapshot, ...] = ()
+    disputed: int = 0
+    dispute: DisputeStatus | None = None
+    failure_code: str = ""
+    failure_message: str = ""
+    checkout_url: str = ""
+    raw: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def refunded(self) -> int:
+        """What has really gone back: the refunds that succeeded."""
+        return sum(r.amount for r in self.refunds if r.status is RefundStatus.SUCCEEDED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderEvent:
+    """One item of a callback. `event_id` is the provider's; a hash of the body where it sends none."""
+
+    event_id: str
+    kind: str
+    snapshot: Snapshot
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreatePayment:
+    """Ask for a payment. `merchant_ref` is our reference and the idempotency key of the call.
+
+    With `confirm` the provider charges at once and answers with the result (the synchronous way); without it,
+    the answer carries a checkout address and the result comes by callback.
+    """
+
+    merchant_ref: str
+    amount: int
+    currency: str
+    return_url: str
+    callback_url: str
+    confirm: bool = False
+    description: str = ""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundPayment:
+    """Give `amount` back. `ref` is our reference and the idempotency key of the call."""
+
+    ref: str
+    merchant_ref: str
+    provider_ref: str
+    amount: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelPayment:
+    """Call the payment off. Harmless when repeated."""
+
+    merchant_ref: str
+    provider_ref: str
+
+
+class AckOutcome(StrEnum):
+    """What we can say to a callback."""
+
+    ACCEPTED = "accepted"  # committed (also: seen before)
+    BAD_SIGNATURE = "bad_signature"
+    MALFORMED = "malformed"
+    TRY_AGAIN = "try_again"  # we could not commit: send it again later
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ack:
+    """The answer to a callback. Some providers demand an exact body, so it is the provider's to give."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a provider can do, for those who have to choose another way where it cannot."""
+
+    synchronous: bool = False  # can confirm within the create call
+    cancel: bool = False
+    refund: bool = False
+    partial_refund: bool = False
+    fetch_by_merchant_ref: bool = False  # can be asked about a payment whose create answer was lost
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A payment provider. Methods are synchronous, bounded by the provider's timeout, and safe from any thread.
+
+    Every method that talks to the provider raises a `ProviderError` that says what to do next, and nothing else.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    def create(self, request: CreatePayment) -> Snapshot: ...
+
+    def fetch(self, merchant_ref: str, provider_ref: str | None) -> Snapshot: ...
+
+    def refund(self, request: RefundPayment) -> Snapshot: ...
+
+    def cancel(self, request: CancelPayment) -> Snapshot: ...
+
+    def parse_callback(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> list[ProviderEvent]: ...
+
+    def ack(self, outcome: AckOutcome) -> Ack: ...
+
+
+class ProviderError(Exception):
+    """A provider did not do what was asked; the subclass says what to do next."""
+
+
+class BadSignature(ProviderError):
+    """The callback is not from the provider, or was changed on the way: refuse it and change nothing."""
+
+
+class Malformed(ProviderError):
+    """The message is signed but makes no sense: refuse it, keep it for a person, and ask the provider instead."""
+
+
+class NotFound(ProviderError):
+    """The provider does not know the payment. That is not "failed": a lost create call looks the same."""
+
+
+class Refused(ProviderError):
+    """The provider understood and said no; the same request again gets the same answer."""
+
+    def __init__(self, message: str, *, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RateLimited(ProviderError):
+    """Too many requests: ask again after `retry_after` seconds, if it said. Does not use up an attempt."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(ProviderError):
+    """The provider did not take the request: ask again later. Does not use up an attempt."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AmbiguousOutcome(ProviderError):
+    """The request was sent and no answer came: it may or may not have been done. Fetch, or repeat with the same key."""
