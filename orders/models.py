@@ -68,7 +68,11 @@ class Order(FSMModelMixin, models.Model):
 
     ref = models.CharField(max_length=32, unique=True, default=new_ref, editable=False)
     customer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="orders"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="orders",
     )
     metadata = models.JSONField(default=dict, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, unique=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
@@ -77,7 +81,9 @@ class Order(FSMModelMixin, models.Model):
 
     # From here on: the projection. Only the journal writes these.
     state = FSMField(
-        default=State.CREATED, protected=True, choices=[(s.value, s.value.replace("_", " ")) for s in State]
+        default=State.CREATED,
+        protected=True,
+        choices=[(s.value, s.value.replace("_", " ")) for s in State],
     )
     version = models.PositiveIntegerField(default=0, editable=False)
     total = models.BigIntegerField()
@@ -95,12 +101,15 @@ class Order(FSMModelMixin, models.Model):
 
     is_locked = False  # set by OrderQuerySet.locked, asked by the journal
     epoch = ""  # annotated by OrderQuerySet.locked
+    state_before: str | None = None  # while a transition is being written down: where it came from
 
     class Meta:
         permissions = [("refresh_order", "Can force a refresh from the payment provider")]
         indexes = [
             models.Index(fields=["state", "-id"], name="order_state"),
-            models.Index(fields=["-changed_at"], name="order_review", condition=Q(needs_review=True)),
+            models.Index(
+                fields=["-changed_at"], name="order_review", condition=Q(needs_review=True)
+            ),
             models.Index(
                 fields=["expires_at"],
                 name="order_deadline",
@@ -109,7 +118,9 @@ class Order(FSMModelMixin, models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(total__gt=0), name="order_total_positive"),
-            models.CheckConstraint(condition=Q(captured__gte=0, refunded__gte=0), name="order_amounts"),
+            models.CheckConstraint(
+                condition=Q(captured__gte=0, refunded__gte=0), name="order_amounts"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -171,7 +182,9 @@ class OrderEvent(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="events", db_index=False
+    )
     version = models.PositiveIntegerField()
     type = models.CharField(max_length=64)
     schema = models.PositiveSmallIntegerField(default=1)
@@ -186,8 +199,12 @@ class OrderEvent(models.Model):
         constraints = [models.UniqueConstraint(fields=["order", "version"], name="event_version")]
         triggers = [
             pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
-            pgtrigger.Protect(
-                name="no_truncate", operation=pgtrigger.Truncate, level=pgtrigger.Statement
+            pgtrigger.Trigger(
+                name="no_truncate",
+                level=pgtrigger.Statement,
+                when=pgtrigger.Before,
+                operation=pgtrigger.Truncate,
+                func="RAISE EXCEPTION 'pgtrigger: Cannot truncate rows from % table', TG_TABLE_NAME;",
             ),
         ]
 
@@ -210,7 +227,9 @@ class Payment(models.Model):
     idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    status = models.CharField(max_length=16, default="intended")  # base.PaymentStatus, or "intended"
+    status = models.CharField(
+        max_length=16, default="intended"
+    )  # base.PaymentStatus, or "intended"
     authorised = models.BigIntegerField(default=0)
     captured = models.BigIntegerField(default=0)
     refunded = models.BigIntegerField(default=0)
@@ -229,7 +248,9 @@ class Payment(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                fields=["next_check_at"], name="payment_due", condition=Q(next_check_at__isnull=False)
+                fields=["next_check_at"],
+                name="payment_due",
+                condition=Q(next_check_at__isnull=False),
             ),
         ]
         constraints = [
@@ -238,7 +259,9 @@ class Payment(models.Model):
                 name="payment_provider_ref",
                 condition=~Q(provider_ref=""),
             ),
-            models.UniqueConstraint(fields=["order", "idempotency_key"], name="payment_idempotency"),
+            models.UniqueConstraint(
+                fields=["order", "idempotency_key"], name="payment_idempotency"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -254,12 +277,16 @@ class Refund(models.Model):
     idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
     amount = models.BigIntegerField()
     reason = models.CharField(max_length=500, blank=True)
-    status = models.CharField(max_length=16, default="intended")  # base.RefundStatus, "intended" or "refused"
+    status = models.CharField(
+        max_length=16, default="intended"
+    )  # base.RefundStatus, "intended" or "refused"
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["payment", "idempotency_key"], name="refund_idempotency"),
+            models.UniqueConstraint(
+                fields=["payment", "idempotency_key"], name="refund_idempotency"
+            ),
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_amount_positive"),
         ]
 

@@ -1,0 +1,135 @@
+"""The only writer of the journal and of the order rows that are its projection.
+
+Limit: the journal protects streams, not intentions. It refuses a write outside a transaction or on an order that is
+not locked, but it writes down whatever move the state machine allows; deciding is the door's work (`commands`).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+from django_fsm.signals import post_transition
+
+from orders import events, projection
+from orders.cause import Cause
+from orders.errors import NotInTransaction, NotLocked, ProjectionDisagrees
+from orders.models import JournalEpoch, Order, OrderEvent
+from orders.signals import order_event_recorded
+from orders.states import State
+
+
+def listen() -> None:
+    """Append an event for each transition that django-fsm has made."""
+    post_transition.connect(_on_transition, sender=Order, dispatch_uid="orders.journal")
+
+
+def current_epoch() -> str:
+    """The word that names this life of the journal."""
+    return JournalEpoch.objects.values_list("word", flat=True).get()
+
+
+def open_stream(order: Order, event: events.OrderCreated, cause: Cause) -> events.EventRecord:
+    """Write a new order and its first event. Raises `NotInTransaction`."""
+    _refuse_outside_transaction(order)
+    facts = projection.fold(projection.Facts(), event)
+    order.total, order.currency, order.expires_at = facts.total, facts.currency, facts.expires_at
+    order.version = 1
+    order.save(force_insert=True)
+    order.is_locked, order.epoch = True, current_epoch()
+    return _append(order, event, facts, cause)
+
+
+def record(order: Order, event: events.Event, cause: Cause) -> events.EventRecord:
+    """Append an event that comes with no transition, or has just come with one, and save the order.
+
+    `order` must come from `Order.objects.locked`. Raises `NotInTransaction`, `NotLocked`, `ProjectionDisagrees`.
+    """
+    _refuse_outside_transaction(order)
+    if not order.is_locked:
+        raise NotLocked(
+            f"Order {order.ref} is not locked: load it with Order.objects.locked({order.ref!r})."
+        )
+    facts = projection.fold(_facts_before(order), event)
+    if facts.state != order.state:
+        raise ProjectionDisagrees(
+            f"Order {order.ref}: {event.type} folds to {facts.state}, the state machine says {order.state}."
+        )
+    _save(order, facts)
+    return _append(order, event, facts, cause)
+
+
+def _on_transition(
+    instance: Order, source: str, method_args: tuple[Any, ...], **_rest: object
+) -> None:
+    event, cause = method_args
+    instance.state_before = source
+    try:
+        record(instance, event, cause)
+    except Exception:
+        # django-fsm has already set the new state in memory; it must not outlive a refusal.
+        instance.__dict__["state"] = source
+        raise
+    finally:
+        instance.state_before = None
+
+
+def _facts_before(order: Order) -> projection.Facts:
+    facts = projection.Facts.of(order)
+    if order.state_before is None:
+        return facts
+    return replace(facts, state=State(order.state_before))
+
+
+def _refuse_outside_transaction(order: Order) -> None:
+    if not connection.in_atomic_block:
+        raise NotInTransaction(
+            f"Order {order.ref} can only change inside transaction.atomic(), on a locked row."
+        )
+
+
+def _save(order: Order, facts: projection.Facts) -> None:
+    values = facts.row()
+    values.pop("state")
+    for name, value in values.items():
+        setattr(order, name, value)
+    order.version += 1
+    order.changed_at = timezone.now()
+    # The lock already decides races; the version in WHERE makes a lost lock an error instead of a lost update.
+    updated = Order.objects.filter(pk=order.pk, version=order.version - 1).update(
+        state=order.state, version=order.version, changed_at=order.changed_at, **values
+    )
+    if updated != 1:
+        raise NotLocked(f"Order {order.ref} moved past version {order.version - 1} meanwhile.")
+
+
+def _append(
+    order: Order, event: events.Event, facts: projection.Facts, cause: Cause
+) -> events.EventRecord:
+    row = OrderEvent(
+        order=order,
+        version=order.version,
+        type=event.type,
+        schema=event.schema,
+        data=events.encode(event),
+        state=order.state,
+        facts=facts.public(),
+        source=cause.source,
+        actor=cause.actor,
+        at=order.changed_at,
+    )
+    row.save(force_insert=True)
+    written = events.EventRecord(
+        order=order.ref,
+        epoch=order.epoch,
+        version=row.version,
+        type=row.type,
+        state=str(row.state),
+        data=row.data,
+        facts=row.facts,
+        source=str(row.source),
+        actor=row.actor,
+        at=row.at,
+    )
+    order_event_recorded.send(sender=Order, record=written)
+    return written
