@@ -2,8 +2,8 @@
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.backoff import NoBackoff
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
 
 from backend import embedded
 from backend.environment import BASE_DIR, read
