@@ -16,8 +16,7 @@ from django.utils import timezone
 from orders.models import Order
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
+    from django.contrib.auth.models import AbstractUser, AnonymousUser
 
 AUDIENCE = "ordercast"
 ALGORITHM = "HS256"
@@ -63,11 +62,11 @@ def is_service_token(token: str) -> bool:
     return hmac.compare_digest(token.encode(), settings.ORDERCAST_SERVICE_TOKEN.encode())
 
 
-def visible_refs(user: "AbstractBaseUser | AnonymousUser", refs: Iterable[str]) -> set[str]:
+def visible_refs(user: "AbstractUser | AnonymousUser", refs: Iterable[str]) -> set[str]:
     """Which of `refs` the Django user may see: staff with the permission all that exist, a customer their own."""
     orders = Order.objects.filter(ref__in=list(refs))
     if not (user.is_authenticated and user.is_active):
         return set()
-    if not user.has_perm("orders.view_order"):  # type: ignore[union-attr]
+    if not user.has_perm("orders.view_order"):
         orders = orders.filter(customer_id=user.pk)
     return set(orders.values_list("ref", flat=True))

@@ -99,8 +99,7 @@ def _captured(facts: Facts, event: e.PaymentCaptured) -> Facts:
 
 
 def _failed(facts: Facts, event: e.PaymentFailed) -> Facts:
-    fails = facts.state in {State.AWAITING_PAYMENT, State.PROCESSING, State.AUTHORISED}
-    return replace(facts, state=State.FAILED) if fails and event.is_last else facts
+    return replace(facts, state=State.FAILED) if event.fails_order else facts
 
 
 def _cancellation_requested(facts: Facts, _event: e.CancellationRequested) -> Facts:

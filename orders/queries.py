@@ -9,7 +9,7 @@ from django.db import connection
 
 from orders import events
 from orders.events import EventRecord
-from orders.models import JournalEpoch
+from orders.models import JournalEpoch, Order, OrderEvent
 
 TAIL_LIMIT = 300  # events; a reader further behind gets a snapshot instead
 
@@ -114,3 +114,42 @@ def heads(refs: Sequence[str]) -> tuple[str, dict[str, int]]:
         )
         rows = cursor.fetchall()
     return rows[0][0], {ref: version for _, ref, version in rows if ref is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some events of one stream, oldest first without a hole, and the head as it was read."""
+
+    ref: str
+    epoch: str
+    version: int
+    events: tuple[EventRecord, ...]
+
+
+def read_page(ref: str, after: int, limit: int) -> Page:
+    """Up to `limit` events of the order after version `after`; the order must exist."""
+    order = Order.objects.only("version").get(ref=ref)
+    word = epoch()
+    rows = OrderEvent.objects.filter(order=order, version__gt=after, version__lte=order.version)
+    return Page(
+        ref=ref,
+        epoch=word,
+        version=order.version,
+        events=tuple(record_of(row, ref, word) for row in rows.order_by("version")[:limit]),
+    )
+
+
+def record_of(row: OrderEvent, ref: str, word: str) -> EventRecord:
+    """The record of a journal row, its data brought to the present schema."""
+    return EventRecord(
+        order=ref,
+        epoch=word,
+        version=row.version,
+        type=row.type,
+        state=row.state,
+        data=events.upcast(row.type, row.schema, row.data),
+        facts=row.facts,
+        source=row.source,
+        actor=row.actor,
+        at=row.at,
+    )

@@ -1,5 +1,11 @@
 """Addresses of the API and of the callbacks."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from orders.api import api
+from orders.callbacks import callback
+
+urlpatterns = [
+    path("api/", api.urls),
+    path("callbacks/<slug:provider>/", callback, name="callback"),
+]

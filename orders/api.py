@@ -1,0 +1,240 @@
+"""The HTTP API for other services, under `/api/`; its description is served at `/api/docs`."""
+
+from typing import Annotated, Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import Header, NinjaAPI, Path, Query, Status
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from psycopg_pool import PoolTimeout
+from pydantic import StringConstraints
+
+from orders import commands, conversations, queries, refreshing
+from orders.errors import OrderError
+from orders.models import Refund
+from orders.payments.base import PaymentStatus
+from orders.payments.registry import UnknownProvider
+from orders.principals import Bearer, Principal, Session
+from orders.problems import problem
+from orders.schemas import (
+    EventsOut,
+    NewOrderOut,
+    OrderIn,
+    OrderOut,
+    PaymentIn,
+    Problem,
+    ReasonIn,
+    RefreshedOut,
+    RefreshOut,
+    RefundIn,
+    RefundOut,
+    StartedOut,
+)
+from orders.serialising import events_out, new_order_out, order_out, payment_out
+
+api = NinjaAPI(
+    title="Ordercast",
+    version="1",
+    description="Orders whose state is what the payment provider says it is, and pages that show it at once. "
+    "Amounts are integers in minor units. Errors are `application/problem+json` with a stable `code`.",
+    auth=[Bearer(), Session()],
+    urls_namespace="api",
+)
+
+Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
+ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 404, 409, 413, 422, 503), Problem)
+
+
+class Forbidden(Exception):
+    """The principal may look, and not touch."""
+
+
+def _writer(request: HttpRequest, permission: str = "writes") -> Principal:
+    principal: Principal = request.auth  # type: ignore[attr-defined]
+    if not getattr(principal, permission):
+        raise Forbidden
+    return principal
+
+
+def _reader(request: HttpRequest) -> Principal:
+    principal: Principal = request.auth  # type: ignore[attr-defined]
+    return principal
+
+
+@api.post(
+    "/orders", response={201: NewOrderOut, 200: NewOrderOut, **ERRORS}, summary="Make an order"
+)
+def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None) -> Status[Any]:
+    """The same `Idempotency-Key` with the same body gives the same order (200); with another body, 422."""
+    order, is_new = commands.create_order(
+        total=body.amount,
+        currency=body.currency,
+        metadata=body.metadata,
+        customer_id=body.customer,
+        expires_in=body.expires_in,
+        idempotency_key=key,
+        cause=_writer(request).cause(),
+    )
+    return Status(201 if is_new else 200, new_order_out(order, queries.epoch()))
+
+
+@api.get("/orders/{ref}", response={200: OrderOut, 304: None, **ERRORS}, summary="See an order")
+def get_order(request: HttpRequest, response: HttpResponse, ref: Path[Ref]) -> Any:
+    """Answers with an `ETag` made of the order's cursor, and with 304 where `If-None-Match` holds it."""
+    order = _reader(request).visible(ref)
+    epoch = queries.epoch()
+    response["ETag"] = etag = f'"{epoch}:{order.version}"'
+    response["Cache-Control"] = "private, no-cache"
+    if etag in request.headers.get("If-None-Match", ""):
+        return Status(304, None)
+    return order_out(order, epoch)
+
+
+@api.get("/orders/{ref}/events", response={200: EventsOut, **ERRORS}, summary="Read its events")
+def get_events(
+    request: HttpRequest,
+    ref: Path[Ref],
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, Query(ge=1, le=queries.TAIL_LIMIT)] = 100,
+) -> EventsOut:
+    """The order's events after a version, oldest first, without a hole."""
+    _reader(request).visible(ref)
+    return events_out(queries.read_page(ref, after, limit), limit)
+
+
+@api.post(
+    "/orders/{ref}/payments", response={200: StartedOut, 202: StartedOut, **ERRORS}, summary="Pay"
+)
+def start_payment(
+    request: HttpRequest, ref: Path[Ref], body: PaymentIn, key: IdempotencyKey = None
+) -> Status[StartedOut]:
+    """Begin an attempt to pay.
+
+    Mode `callback` answers 202 at once with the checkout address. Mode `sync` waits for the provider and answers
+    200 with the result; where the provider has none in time, 202, and the reconciler finds it out.
+    """
+    principal = _writer(request)
+    payment = conversations.start_payment(
+        ref,
+        mode=body.mode,
+        provider=body.provider,
+        return_url=body.return_url or "",
+        idempotency_key=key,
+        cause=principal.cause(),
+    )
+    is_settled = payment.status not in {"intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING}
+    started = StartedOut(payment=payment_out(payment), order=_order(principal, ref))
+    return Status(200 if body.mode == "sync" and is_settled else 202, started)
+
+
+@api.post(
+    "/orders/{ref}/cancel", response={200: OrderOut, 202: OrderOut, **ERRORS}, summary="Cancel"
+)
+def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status[OrderOut]:
+    """200 once cancelled; 202 while the provider has yet to confirm."""
+    principal = _writer(request)
+    conversations.cancel_order(ref, reason=body.reason, cause=principal.cause(body.reason))
+    order = _order(principal, ref)
+    return Status(202 if order.is_cancelling else 200, order)
+
+
+@api.post("/orders/{ref}/refunds", response={202: RefundOut, **ERRORS}, summary="Give money back")
+def refund(
+    request: HttpRequest, ref: Path[Ref], body: RefundIn, key: IdempotencyKey = None
+) -> Status[RefundOut]:
+    """The order's state follows when the provider says that the money has gone."""
+    principal = _writer(request)
+    made: Refund = conversations.request_refund(
+        ref,
+        amount=body.amount,
+        reason=body.reason,
+        idempotency_key=key,
+        cause=principal.cause(body.reason),
+    )
+    answer = RefundOut(
+        ref=made.ref,
+        payment=made.payment.ref,
+        amount=made.amount,
+        status=made.status,
+        order=_order(principal, ref),
+    )
+    return Status(202, answer)
+
+
+@api.post(
+    "/orders/{ref}/refresh", response={200: RefreshOut, **ERRORS}, summary="Ask the provider now"
+)
+def refresh(request: HttpRequest, ref: Path[Ref]) -> RefreshOut:
+    """Ask the provider about each of the order's payments, let the answers in, and say what was found."""
+    principal = _writer(request, "refreshes")
+    results = refreshing.refresh_order(ref, cause=principal.cause("API refresh"))
+    found = [RefreshedOut.from_orm(result) for result in results]
+    return RefreshOut(results=found, order=_order(principal, ref))
+
+
+def _order(principal: Principal, ref: str) -> OrderOut:
+    return order_out(principal.visible(ref), queries.epoch())
+
+
+@api.exception_handler(OrderError)
+def _order_error(request: HttpRequest, error: OrderError) -> HttpResponse:
+    return problem(request, error.status, error.code, str(error))
+
+
+@api.exception_handler(UnknownProvider)
+def _unknown_provider(request: HttpRequest, error: UnknownProvider) -> HttpResponse:
+    return problem(request, 422, "unknown_provider", str(error))
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [
+        {"where": ".".join(str(part) for part in e["loc"][1:] or e["loc"]), "what": e["msg"]}
+        for e in error.errors
+    ]
+    detail = "; ".join(f"{e['where']}: {e['what']}" for e in errors)
+    return problem(request, 422, "invalid_request", detail, errors=errors)
+
+
+@api.exception_handler(AuthenticationError)
+def _unauthenticated(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
+    detail = "Send `Authorization: Bearer …` with a service token or an order grant, or log in."
+    answer = problem(request, 401, "unauthenticated", detail)
+    answer["WWW-Authenticate"] = 'Bearer realm="ordercast"'
+    return answer
+
+
+@api.exception_handler(Forbidden)
+def _forbidden(request: HttpRequest, _error: Forbidden) -> HttpResponse:
+    detail = (
+        "These credentials may look, not change; a service token or a staff permission is needed."
+    )
+    return problem(request, 403, "forbidden", detail)
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
+    return problem(request, 404, "not_found", "There is nothing here.")
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_big(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
+    return problem(request, 413, "too_large", "The body is larger than 2.5 MB.")
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    code = "malformed_body" if error.status_code == 400 else "http_error"
+    return problem(request, error.status_code, code, error.message)
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+@api.exception_handler(PoolTimeout)
+def _database_away(request: HttpRequest, _error: Exception) -> HttpResponse:
+    answer = problem(request, 503, "database_away", "The database is away; try again in a moment.")
+    answer["Retry-After"] = "2"
+    return answer

@@ -1,0 +1,64 @@
+"""The door for providers: `POST /callbacks/<provider>/`. A 2xx means committed."""
+
+import logging
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from psycopg_pool import PoolTimeout
+
+from orders import receipts
+from orders.payments import registry
+from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 256 * 1024  # bytes; the largest provider's callbacks are a few KB
+
+
+@csrf_exempt  # a provider has no cookie of ours; its signature is what counts
+@require_POST
+def callback(request: HttpRequest, provider: str) -> HttpResponse:
+    """Verify, store and apply a callback: 2xx once committed, 400, 404, 413, or 503 for "send it again"."""
+    try:
+        from_provider = registry.get(provider)
+    except registry.UnknownProvider as unknown:
+        raise Http404(str(unknown)) from None
+    if int(request.headers.get("Content-Length") or 0) > MAX_BODY:
+        return HttpResponse("The callback is larger than 256 KB.\n", status=413)
+    return _answer(from_provider, _take(from_provider, request))
+
+
+def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
+    body = request.body
+    try:
+        found = provider.parse_callback(request.headers, body, timezone.now())
+    except BadSignature as error:
+        log.warning("refused a callback of %s from %s: %s", provider.name, _address(request), error)
+        return AckOutcome.BAD_SIGNATURE
+    except Malformed as error:
+        log.error(
+            "a signed callback of %s makes no sense: %s; body: %.500r", provider.name, error, body
+        )
+        return AckOutcome.MALFORMED
+    try:
+        with transaction.atomic():
+            for event in found:
+                receipts.accept(provider.name, event, body=body, headers=request.headers)
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        log.error(
+            "the database is away, %s is asked to send its callback again: %s", provider.name, error
+        )
+        return AckOutcome.TRY_AGAIN
+    return AckOutcome.ACCEPTED
+
+
+def _answer(provider: Provider, outcome: AckOutcome) -> HttpResponse:
+    ack = provider.ack(outcome)
+    return HttpResponse(ack.body, status=ack.status, content_type=ack.content_type)
+
+
+def _address(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR", "?"))

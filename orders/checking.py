@@ -1,0 +1,56 @@
+"""When to look at a payment again: profiles of delays, pure and without a clock of their own.
+
+The early steps follow what Hyperswitch and WeChat Pay do, the tails Kill Bill's; three days covers Stripe's redelivery.
+At a profile's end the answer is None: the caller flags the order for a person, and never guesses a failure.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import Random
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+JITTER = 0.2  # each delay is drawn from ±20 % of its length, so that checks do not march in step
+LEASE = timedelta(seconds=60)  # how long a claimed payment is left to the one who claimed it
+POSTPONE = 30 * SECOND  # after an outage or a 429 that named no time
+
+
+class Profile(StrEnum):
+    WAITING = "waiting"  # a customer is waiting
+    UNKNOWN = "unknown"  # a call was sent and its answer never came
+    OFFLINE = "offline"  # bank debit and the like
+    AUTHORISED = "authorised"
+    REFUND = "refund"  # a refund is on its way
+
+
+PROFILES: dict[Profile, tuple[timedelta, ...]] = {
+    Profile.WAITING: (
+        10 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5 * MINUTE, 10 * MINUTE,
+        20 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 6 * HOUR, *[DAY] * 6,
+    ),
+    Profile.UNKNOWN: (
+        10 * SECOND, 30 * SECOND, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, *[DAY] * 5,
+    ),
+    Profile.OFFLINE: (HOUR, 6 * HOUR, *[DAY] * 14),
+    Profile.AUTHORISED: (DAY,) * 30,
+    Profile.REFUND: (HOUR, 6 * HOUR, *[DAY] * 30),
+}  # fmt: skip
+
+
+def next_check(
+    profile: Profile, step: int, now: datetime, *, scale: float, rng: Random
+) -> datetime | None:
+    """When step number `step` (from 0) of the profile is due after `now`; None when the profile has ended."""
+    delays = PROFILES[profile]
+    if step >= len(delays):
+        return None
+    return now + delays[step] * scale * rng.uniform(1 - JITTER, 1 + JITTER)
+
+
+def postponed(now: datetime, retry_after: float | None, *, scale: float, rng: Random) -> datetime:
+    """When to ask again after an outage or a 429: what the provider said, or `POSTPONE`, never sooner."""
+    wait = POSTPONE * scale if retry_after is None else timedelta(seconds=retry_after)
+    return now + wait * rng.uniform(1, 1 + JITTER)

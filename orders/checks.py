@@ -1,0 +1,116 @@
+"""When each payment is looked at next, and the log of every look.
+
+`Payment.next_check_at` is both the timetable and the lease: who claims a payment moves it into the near future, so
+that a second worker passes it by, and a dead worker's claim runs out by itself.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from django.conf import settings
+from django.db import transaction
+
+from orders.cause import Cause
+from orders.checking import LEASE, Profile, next_check, postponed
+from orders.models import Payment, PaymentCheck
+from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
+
+_rng = Random()  # noqa: S311 — spreads load, keeps no secret
+OPEN_REFUND = ("intended", RefundStatus.PENDING)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A payment that is ours to look at until `until`."""
+
+    payment_id: int
+    until: datetime
+
+
+def profile_of(payment: Payment) -> Profile | None:
+    """Which timetable the payment follows; None when there is nothing left to look for."""
+    if payment.status == "intended":
+        return Profile.UNKNOWN
+    if payment.status in {PaymentStatus.PENDING, PaymentStatus.PROCESSING}:
+        return Profile.WAITING
+    if payment.status == PaymentStatus.AUTHORISED:
+        return Profile.AUTHORISED
+    has_open_refund = payment.refunds.filter(status__in=OPEN_REFUND).exists()
+    if has_open_refund or payment.dispute == DisputeStatus.OPEN:
+        return Profile.REFUND
+    return None
+
+
+def schedule(payment: Payment, now: datetime) -> None:
+    """Begin the payment's timetable anew; the caller saves it."""
+    profile = profile_of(payment)
+    payment.step = 0
+    payment.profile = profile or payment.profile
+    payment.next_check_at = profile and next_check(
+        profile, 0, now, scale=settings.ORDERCAST_CHECK_TIME_SCALE, rng=_rng
+    )
+
+
+def claim_due(now: datetime, limit: int) -> list[Claim]:
+    """Claim up to `limit` payments that are due, the longest waiting first, passing by those another has locked."""
+    until = now + LEASE
+    with transaction.atomic():
+        due = (
+            Payment.objects.filter(next_check_at__lte=now)
+            .order_by("next_check_at")
+            .select_for_update(skip_locked=True)
+            .values_list("pk", flat=True)[:limit]
+        )
+        ids = list(due)
+        Payment.objects.filter(pk__in=ids).update(next_check_at=until)
+    return [Claim(payment_id, until) for payment_id in ids]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look at a provider found. `is_attempt` is False for an outage or a 429: those use nothing up."""
+
+    found: str
+    detail: str = ""
+    is_attempt: bool = True
+    retry_after: float | None = None
+    took_ms: int = 0
+
+
+def note(payment_id: int, look: Look, cause: Cause, now: datetime, claim: Claim | None) -> bool:
+    """Log the look and set the next one. True when the profile has ended: the caller flags the order.
+
+    Limit: a look that was not claimed (staff, API) is logged and leaves the timetable as it is.
+    """
+    with transaction.atomic():
+        PaymentCheck.objects.create(
+            payment_id=payment_id,
+            checked_at=now,
+            source=cause.source,
+            actor=cause.actor,
+            found=look.found,
+            detail=look.detail[:500],
+            took_ms=look.took_ms,
+        )
+        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        payment.last_checked_at = now
+        # If it is no longer what we claimed, a callback has moved or hurried it meanwhile: that time stands.
+        is_ours = claim is not None and payment.next_check_at == claim.until
+        is_over = is_ours and _advance(payment, look, now)
+        payment.save(update_fields=["last_checked_at", "next_check_at", "step", "profile"])
+    return is_over
+
+
+def _advance(payment: Payment, look: Look, now: datetime) -> bool:
+    scale = settings.ORDERCAST_CHECK_TIME_SCALE
+    profile = profile_of(payment)
+    if profile is None:
+        payment.next_check_at = None
+        return False
+    if not look.is_attempt:
+        payment.next_check_at = postponed(now, look.retry_after, scale=scale, rng=_rng)
+        return False
+    payment.step += 1
+    payment.next_check_at = next_check(profile, payment.step, now, scale=scale, rng=_rng)
+    return payment.next_check_at is None

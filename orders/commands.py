@@ -1,0 +1,270 @@
+"""Every change of an order that is decided here. Each command loads, decides, records, in one transaction.
+
+`apply_snapshot` is the one door for what a provider says, whoever asked: callback, reconciler, staff, or the answer
+to a call of ours. What talks to a provider stands in `conversations`; nothing here does.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from orders import events, journal
+from orders.cause import Cause
+from orders.checks import schedule
+from orders.decisions import LIVE, Decision, Held, Verdict, decide, flag
+from orders.errors import CannotCancel, IdempotencyConflict, IllegalMove, InvalidRequest
+from orders.models import JournalEpoch, Order, Payment, Refund, new_epoch
+from orders.payments.base import Snapshot
+from orders.states import MOVES, UNPAID, State, legal_moves
+
+
+class Outcome(StrEnum):
+    """What became of something a provider told us."""
+
+    APPLIED = "applied"
+    NOTHING_NEW = "nothing_new"
+    ASKING = "asking"  # out of step: not applied, the provider is asked at once
+    CONFLICT = "conflict"  # the provider was asked and it still makes no sense: flagged
+    MISMATCH = "mismatch"  # another amount, currency or reference: flagged
+    UNMATCHED = "unmatched"  # no such payment here, yet
+
+
+def create_order(
+    *,
+    total: int,
+    currency: str,
+    cause: Cause,
+    metadata: Mapping[str, Any] | None = None,
+    customer_id: int | None = None,
+    expires_in: int | None = None,
+    idempotency_key: str | None = None,
+) -> tuple[Order, bool]:
+    """A new order, or the one that this key made before; and whether it is new.
+
+    `total` in minor units, `expires_in` in seconds. Raises `IdempotencyConflict` where the key came with another
+    request.
+    """
+    request = [total, currency, metadata or {}, customer_id, expires_in]
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    if idempotency_key and (earlier := _made_before(idempotency_key, digest)):
+        return earlier, False
+    lifetime = timedelta(seconds=expires_in or settings.ORDERCAST_ORDER_LIFETIME)
+    deadline = timezone.now() + lifetime
+    order = Order(
+        customer_id=customer_id,
+        metadata=dict(metadata or {}),
+        idempotency_key=idempotency_key,
+        request_hash=digest,
+    )
+    event = events.OrderCreated(total=total, currency=currency, expires_at=deadline.isoformat())
+    try:
+        with transaction.atomic():
+            journal.open_stream(order, event, cause)
+    except IntegrityError:
+        # Two requests with one key met: the database let one through, and the other gets its order.
+        if idempotency_key and (earlier := _made_before(idempotency_key, digest)):
+            return earlier, False
+        raise
+    return order, True
+
+
+def _made_before(key: str, digest: str) -> Order | None:
+    order = Order.objects.filter(idempotency_key=key).first()
+    if order is not None and order.request_hash != digest:
+        raise IdempotencyConflict(key)
+    return order
+
+
+@transaction.atomic
+def apply_snapshot(
+    payment_id: int, told: Snapshot, cause: Cause, *, seen: int | None = None
+) -> tuple[Outcome, str]:
+    """Let what a provider says about a payment move its order, if that is new and legal.
+
+    `seen` is the order's version when the provider was asked; None for what it said unasked (a callback, the answer to
+    a create). Only an answer to a question can be a conflict, and only if the order has not moved since the question:
+    anything else that is out of step merely brings the next question forward.
+    """
+    order = Order.objects.locked(
+        Payment.objects.values_list("order__ref", flat=True).get(pk=payment_id)
+    )
+    payment = Payment.objects.get(pk=payment_id)
+    decision = decide(_held(order, payment), told)
+    match decision.verdict:
+        case Verdict.MISMATCH:
+            call_a_person(order, "mismatch", decision.detail, cause)
+            return Outcome.MISMATCH, decision.detail
+        case Verdict.STEP_BACK:
+            _remember_address(payment, told)
+            return _out_of_step(order, payment, told, decision, cause, seen)
+        case Verdict.NOTHING_NEW:
+            _remember_address(payment, told)
+            _settle_refunds(payment, told)
+            return Outcome.NOTHING_NEW, ""
+        case Verdict.APPLY:
+            _record(order, decision, cause)
+            _save_payment(payment, told)
+            return Outcome.APPLIED, ", ".join(step.event.type for step in decision.steps)
+
+
+def _held(order: Order, payment: Payment) -> Held:
+    others = order.payments.exclude(pk=payment.pk)
+    return Held(
+        payment=payment.ref,
+        provider=payment.provider,
+        amount=payment.amount,
+        currency=payment.currency,
+        status=payment.status,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        refunds=dict(payment.refunds.values_list("ref", "status")),
+        dispute=payment.dispute,
+        order_state=State(order.state),
+        order_total=order.total,
+        order_captured=order.captured,
+        order_refunded=order.refunded,
+        has_other_live=others.filter(status__in=LIVE).exists(),
+        is_cancelling=order.is_cancelling,
+    )
+
+
+def _record(order: Order, decision: Decision, cause: Cause) -> None:
+    for step in decision.steps:
+        if step.move:
+            order.make(step.move, step.event, cause)
+        else:
+            journal.record(order, step.event, cause)
+
+
+def _out_of_step(
+    order: Order,
+    payment: Payment,
+    told: Snapshot,
+    decision: Decision,
+    cause: Cause,
+    seen: int | None,
+) -> tuple[Outcome, str]:
+    if seen is None or seen != order.version:
+        payment.next_check_at = timezone.now()
+        payment.save(update_fields=["next_check_at"])
+        return Outcome.ASKING, decision.detail
+    if "conflict" not in order.flags:
+        event = events.ConflictFound(payment=payment.ref, ours=payment.status, theirs=told.status)
+        journal.record(order, event, cause)
+        call_a_person(order, "conflict", decision.detail, cause)
+    return Outcome.CONFLICT, decision.detail
+
+
+def _save_payment(payment: Payment, told: Snapshot) -> None:
+    now = timezone.now()
+    payment.status = told.status
+    payment.authorised, payment.captured = told.authorised, told.captured
+    payment.refunded, payment.disputed = told.refunded, told.disputed
+    payment.dispute = told.dispute or ""
+    payment.failure_code = told.failure_code[:64]
+    payment.changed_at = now
+    _settle_refunds(payment, told)
+    schedule(payment, now)  # a change starts the profile again
+    payment.save()
+    _remember_address(payment, told)
+
+
+def _remember_address(payment: Payment, told: Snapshot) -> None:
+    """Where the payment is found at the provider: known from whichever message comes first."""
+    if payment.provider_ref == told.provider_ref and payment.checkout_url:
+        return
+    payment.provider_ref = told.provider_ref or payment.provider_ref
+    payment.checkout_url = told.checkout_url or payment.checkout_url
+    payment.save(update_fields=["provider_ref", "checkout_url"])
+
+
+def _settle_refunds(payment: Payment, told: Snapshot) -> None:
+    for refund in told.refunds:
+        Refund.objects.filter(payment=payment, ref=refund.ref or "").exclude(
+            status=refund.status
+        ).update(status=refund.status, provider_ref=refund.provider_ref)
+
+
+def call_a_person(order: Order, reason: str, detail: str, cause: Cause) -> None:
+    """Flag a locked order, once for each reason until it is cleared."""
+    if reason not in order.flags:
+        journal.record(order, flag(reason, detail), cause)
+
+
+@transaction.atomic
+def flag_order(ref: str, *, reason: str, detail: str, cause: Cause) -> Order:
+    """Call a person to the order."""
+    order = Order.objects.locked(ref)
+    call_a_person(order, reason, detail, cause)
+    return order
+
+
+@transaction.atomic
+def clear_review(ref: str, *, reason: str, cause: Cause) -> Order:
+    """A person has looked: take all flags off, and say why. Raises `InvalidRequest` where there are none."""
+    order = Order.objects.locked(ref)
+    if not order.flags:
+        raise InvalidRequest(f"Order {ref} has no flag to clear.")
+    journal.record(order, events.ReviewCleared(cleared=list(order.flags), reason=reason), cause)
+    return order
+
+
+@transaction.atomic
+def accept_late_payment(ref: str, *, reason: str, cause: Cause) -> Order:
+    """Staff take the money that came after the order was closed. Raises `IllegalMove`, `InvalidRequest`."""
+    order = Order.objects.locked(ref)
+    if (
+        order.captured - order.refunded < order.total
+        and order.state in MOVES["accept_late_payment"].sources
+    ):
+        raise InvalidRequest(
+            f"Order {ref} holds {order.captured - order.refunded} of {order.total} {order.currency}: "
+            "a late payment can be accepted when the whole total has come."
+        )
+    order.make("accept_late_payment", events.LatePaymentAccepted(reason=reason), cause)
+    return order
+
+
+@transaction.atomic
+def intend_cancellation(ref: str, *, reason: str, cause: Cause) -> tuple[Order, list[Payment]]:
+    """Cancel at once where nothing was ever sent; otherwise write the wish down and return the payments to call off.
+
+    Raises `CannotCancel` once money has moved, `IllegalMove` where the order is closed already.
+    """
+    order = Order.objects.locked(ref)
+    if order.captured:
+        raise CannotCancel(f"Order {ref} is {order.state} and holds money: refund it instead.")
+    if order.state not in UNPAID:
+        raise IllegalMove(ref, order.state, "cancel", legal_moves(order.state))
+    live = list(order.payments.filter(status__in=LIVE))
+    if not live:
+        order.make("cancel", events.OrderCancelled(reason=reason), cause)
+    elif not order.is_cancelling:
+        journal.record(order, events.CancellationRequested(reason=reason), cause)
+    return order, live
+
+
+@transaction.atomic
+def expire_order(ref: str, *, now: datetime, cause: Cause) -> bool:
+    """Expire an order past its deadline; the caller has just asked the provider. False where it no longer applies."""
+    order = Order.objects.locked(ref)
+    is_due = order.expires_at is not None and order.expires_at <= now
+    if not is_due or order.captured or order.state not in MOVES["expire"].sources:
+        return False
+    assert order.expires_at is not None  # noqa: S101 — for the type checker; is_due says so
+    order.make("expire", events.OrderExpired(expired_at=order.expires_at.isoformat()), cause)
+    return True
+
+
+def begin_epoch() -> str:
+    """Give the journal a new epoch, as after a restore: every page starts again from a snapshot."""
+    word = new_epoch()
+    JournalEpoch.objects.update(word=word)
+    return word

@@ -1,0 +1,252 @@
+"""What to do about a provider's answer: a pure function of what we hold and what the provider says.
+
+It knows no database and no provider; its table of tests is the specification of the callback rules.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orders import events as e
+from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus, Snapshot
+from orders.states import CLOSED_UNPAID, MOVES, UNPAID, State, settled_state
+
+INTENDED = "intended"  # our own word, before the provider has ever answered
+
+_RANK = {
+    INTENDED: 0,
+    PaymentStatus.PENDING: 1,
+    PaymentStatus.PROCESSING: 2,
+    PaymentStatus.AUTHORISED: 3,
+    PaymentStatus.FAILED: 4,
+    PaymentStatus.CANCELLED: 4,
+    PaymentStatus.EXPIRED: 4,
+    PaymentStatus.CAPTURED: 5,
+}
+_DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
+LIVE = frozenset(
+    {INTENDED, PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED}
+)
+
+
+class Verdict(StrEnum):
+    APPLY = "apply"  # something new, and legal
+    NOTHING_NEW = "nothing_new"  # the same state again
+    STEP_BACK = "step_back"  # older than what we hold, or illegal from here
+    MISMATCH = "mismatch"  # another amount, currency or reference: never a transition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What we hold: the payment, and the order around it. Order amounts are totals over all its payments."""
+
+    payment: str
+    provider: str
+    amount: int
+    currency: str
+    status: str  # PaymentStatus, or INTENDED
+    captured: int
+    refunded: int
+    refunds: Mapping[str, str]  # our refunds of this payment: ref → RefundStatus or INTENDED
+    dispute: str  # DisputeStatus, or ""
+    order_state: State
+    order_total: int
+    order_captured: int
+    order_refunded: int
+    has_other_live: bool  # another attempt of the order is still open
+    is_cancelling: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One event to record; with `move` it comes as that transition."""
+
+    event: e.Event
+    move: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    verdict: Verdict
+    steps: Sequence[Step] = ()
+    detail: str = ""
+
+
+def decide(held: Held, told: Snapshot) -> Decision:
+    """What the snapshot means for the payment and its order."""
+    mismatch = _mismatch(held, told)
+    if mismatch:
+        return Decision(verdict=Verdict.MISMATCH, detail=mismatch)
+    behind = _step_back(held, told)
+    if behind:
+        return Decision(verdict=Verdict.STEP_BACK, detail=behind)
+    return _walk(held, told)
+
+
+def _mismatch(held: Held, told: Snapshot) -> str:
+    if told.merchant_ref != held.payment:
+        return f"the provider speaks of payment {told.merchant_ref!r}, not {held.payment!r}"
+    if told.currency.upper() != held.currency.upper():
+        return f"the provider says {told.currency}, the order {held.currency}"
+    if told.amount != held.amount:
+        return f"the provider says {told.amount} {told.currency}, the payment is {held.amount}"
+    if told.captured > told.amount:
+        return f"the provider took {told.captured} of {told.amount} {told.currency}"
+    return ""
+
+
+def _step_back(held: Held, told: Snapshot) -> str:
+    if told.captured < held.captured:
+        return f"captured would fall from {held.captured} to {told.captured}"
+    is_back = _RANK[told.status] < _RANK[held.status]
+    is_other_end = held.status in _DEAD and told.status in _DEAD and told.status != held.status
+    if is_back or is_other_end:
+        return f"the payment is {held.status}; the provider says {told.status}"
+    return ""
+
+
+class _Walk:
+    """Collects steps, and follows the order's state through them so that the next step knows where it stands."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.steps: list[Step] = []
+        self.illegal = ""
+
+    def make(self, move: str, event: e.Event, to: State | None = None) -> None:
+        if self.state not in MOVES[move].sources:
+            self.illegal = self.illegal or f"{move} is not possible while the order is {self.state}"
+            return
+        self.steps.append(Step(event=event, move=move))
+        self.state = to or next(iter(MOVES[move].targets))
+
+    def note(self, event: e.Event) -> None:
+        self.steps.append(Step(event=event))
+
+
+def _walk(held: Held, told: Snapshot) -> Decision:
+    walk = _Walk(held.order_state)
+    if told.status != held.status or told.captured != held.captured:
+        _payment_steps(walk, held, told)
+    _refund_steps(walk, held, told)
+    _dispute_steps(walk, held, told)
+    if walk.illegal:
+        return Decision(verdict=Verdict.STEP_BACK, detail=walk.illegal)
+    is_new = bool(walk.steps) or told.status != held.status
+    return Decision(
+        verdict=Verdict.APPLY if is_new else Verdict.NOTHING_NEW, steps=tuple(walk.steps)
+    )
+
+
+def _payment_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
+    if held.status == INTENDED and walk.state not in CLOSED_UNPAID:
+        started = e.PaymentStarted(payment=held.payment, provider=held.provider, amount=held.amount)
+        if walk.state in MOVES["start"].sources:
+            walk.make("start", started)
+        else:
+            walk.note(started)
+    match told.status:
+        case PaymentStatus.PROCESSING:
+            _advance(walk, "process", e.PaymentProcessing(payment=held.payment))
+        case PaymentStatus.AUTHORISED:
+            amount = told.authorised or told.amount
+            _advance(walk, "authorise", e.PaymentAuthorised(payment=held.payment, amount=amount))
+        case PaymentStatus.CAPTURED:
+            _capture(walk, held, told)
+        case PaymentStatus.FAILED | PaymentStatus.CANCELLED | PaymentStatus.EXPIRED:
+            _close(walk, held, told)
+
+
+def _advance(walk: _Walk, move: str, event: e.Event) -> None:
+    """Another attempt may be further already, or the order closed: then the event is noted, and the order stays."""
+    if walk.state in MOVES[move].sources:
+        walk.make(move, event)
+    else:
+        walk.note(event)
+
+
+def _capture(walk: _Walk, held: Held, told: Snapshot) -> None:
+    taken = told.captured - held.captured
+    if taken <= 0:
+        return
+    captured = held.order_captured + taken
+    if walk.state in CLOSED_UNPAID:
+        walk.note(e.LatePaymentReceived(payment=held.payment, amount=taken, captured=captured))
+        walk.note(
+            flag("late_payment", f"{taken} {held.currency} came after the order was {walk.state}")
+        )
+        return
+    event = e.PaymentCaptured(payment=held.payment, amount=taken, captured=captured)
+    if walk.state in UNPAID and captured >= held.order_total:
+        walk.make("pay", event)
+    else:
+        walk.note(event)
+    if captured < held.order_total and not held.has_other_live:
+        short = held.order_total - captured
+        walk.note(flag("underpaid", f"{short} {held.currency} of the order's total are missing"))
+    if captured > held.order_total:
+        over = captured - held.order_total
+        walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total was taken"))
+
+
+def _close(walk: _Walk, held: Held, told: Snapshot) -> None:
+    code = told.failure_code or ("" if told.status is PaymentStatus.FAILED else str(told.status))
+    is_last = not held.has_other_live
+    is_cancelled = is_last and held.is_cancelling and walk.state in MOVES["cancel"].sources
+    fails_order = is_last and not is_cancelled and walk.state in MOVES["fail"].sources
+    event = e.PaymentFailed(
+        payment=held.payment, code=code, message=told.failure_message, fails_order=fails_order
+    )
+    if fails_order:
+        walk.make("fail", event)
+    else:
+        walk.note(event)
+    if is_cancelled:
+        walk.make("cancel", e.OrderCancelled(reason="confirmed by the provider"))
+
+
+def _refund_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
+    for refund in told.refunds:
+        was = held.refunds.get(refund.ref or "", "")
+        if was and refund.status is RefundStatus.FAILED and was != RefundStatus.FAILED:
+            failed = e.RefundFailed(
+                payment=held.payment, refund=str(refund.ref), amount=refund.amount
+            )
+            walk.note(failed)
+    changed = told.refunded - held.refunded
+    if changed == 0:
+        return
+    event = e.RefundChanged(payment=held.payment, refunded=held.order_refunded + changed)
+    if walk.state in MOVES["refund_changed"].sources:
+        captured = held.order_captured + max(0, told.captured - held.captured)
+        walk.make("refund_changed", event, to=settled_state(captured, event.refunded))
+    else:
+        walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
+
+
+def _dispute_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
+    if (told.dispute or "") == held.dispute:
+        return
+    opened = e.DisputeOpened(payment=held.payment, disputed=told.disputed or told.captured)
+    if told.dispute is None:
+        walk.illegal = walk.illegal or "the provider no longer knows of the dispute"
+        return
+    if not held.dispute:
+        walk.make("open_dispute", opened)
+    elif held.dispute != DisputeStatus.OPEN:
+        walk.illegal = walk.illegal or f"a dispute that was {held.dispute} is now {told.dispute}"
+        return
+    if told.dispute is DisputeStatus.WON:
+        captured = held.order_captured + max(0, told.captured - held.captured)
+        refunded = held.order_refunded + told.refunded - held.refunded
+        walk.make(
+            "win_dispute", e.DisputeWon(payment=held.payment), to=settled_state(captured, refunded)
+        )
+    elif told.dispute is DisputeStatus.LOST:
+        lost = e.DisputeLost(payment=held.payment, disputed=told.disputed or told.captured)
+        walk.make("lose_dispute", lost)
+
+
+def flag(reason: str, detail: str) -> e.OrderFlagged:
+    """The event that calls a person."""
+    return e.OrderFlagged(reason=reason, detail=detail)

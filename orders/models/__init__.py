@@ -1,0 +1,16 @@
+"""The tables. An order row is a projection of its events; the journal is the only writer of both."""
+
+from orders.models.order import JournalEpoch, Order, OrderEvent, new_epoch, new_ref
+from orders.models.payment import CallbackReceipt, Payment, PaymentCheck, Refund
+
+__all__ = [
+    "CallbackReceipt",
+    "JournalEpoch",
+    "Order",
+    "OrderEvent",
+    "Payment",
+    "PaymentCheck",
+    "Refund",
+    "new_epoch",
+    "new_ref",
+]

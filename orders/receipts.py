@@ -1,0 +1,105 @@
+"""What providers call back with: stored as it came, and applied, in one transaction.
+
+A duplicate is answered with success because its first copy was committed together with what it did. One that
+matches no payment is kept and tried again for minutes, since a callback can overtake our own create call.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from orders.cause import Cause, Source
+from orders.checking import MINUTE, SECOND
+from orders.commands import Outcome, apply_snapshot
+from orders.models import CallbackReceipt, Payment
+from orders.payments.base import ProviderEvent
+
+TRIES = (5 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5 * MINUTE)
+_KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
+
+
+@transaction.atomic
+def accept(
+    provider: str, event: ProviderEvent, *, body: bytes, headers: Mapping[str, str]
+) -> Outcome:
+    """Store one item of a callback and let it move its order. Committed when the outermost transaction is."""
+    receipt, is_new = CallbackReceipt.objects.get_or_create(
+        provider=provider,
+        event_id=event.event_id[:200],
+        defaults={
+            "kind": event.kind[:64],
+            "merchant_ref": _storable(event.snapshot.merchant_ref)[:200],
+            "body": _storable(body.decode("utf-8", "replace")),
+            "headers": {
+                k.lower(): _storable(v) for k, v in headers.items() if k.lower() in _KEPT_HEADERS
+            },
+            "outcome": Outcome.UNMATCHED,
+        },
+    )
+    if not is_new:
+        receipt.deliveries += 1
+        if receipt.outcome != Outcome.UNMATCHED:
+            receipt.save(update_fields=["deliveries"])
+            return Outcome(receipt.outcome)
+    _apply(receipt, event)
+    receipt.save()
+    return Outcome(receipt.outcome)
+
+
+def _apply(receipt: CallbackReceipt, event: ProviderEvent) -> None:
+    payment = _payment_of(
+        receipt.provider, event.snapshot.merchant_ref, event.snapshot.provider_ref
+    )
+    if payment is None:
+        receipt.detail = f"no payment {receipt.merchant_ref} of {receipt.provider} here yet"
+        receipt.next_try_at = timezone.now() + _scaled(TRIES[0])
+        return
+    outcome, detail = apply_snapshot(
+        payment.pk, event.snapshot, Cause(Source.CALLBACK, receipt.provider)
+    )
+    receipt.payment, receipt.outcome, receipt.detail = payment, outcome, detail[:500]
+    receipt.next_try_at, receipt.needs_review = None, False
+
+
+def _payment_of(provider: str, merchant_ref: str, provider_ref: str) -> Payment | None:
+    about = (
+        Q(ref=merchant_ref) | Q(provider_ref=provider_ref) if provider_ref else Q(ref=merchant_ref)
+    )
+    return Payment.objects.filter(about, provider=provider).order_by("pk").first()
+
+
+@transaction.atomic
+def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
+    """Look again for the payments of unmatched receipts that are due; returns those looked at.
+
+    A payment that has turned up meanwhile is asked about at its provider, which knows more than an old callback.
+    After the last try the receipt is flagged for a person.
+    """
+    due = CallbackReceipt.objects.select_for_update(skip_locked=True).filter(next_try_at__lte=now)
+    receipts = list(due.order_by("next_try_at")[:limit])
+    for receipt in receipts:
+        payment = _payment_of(receipt.provider, receipt.merchant_ref, "")
+        receipt.tries += 1
+        if payment is not None:
+            receipt.payment, receipt.outcome, receipt.next_try_at = payment, Outcome.ASKING, None
+            receipt.detail = "its payment turned up; the provider is asked"
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=now)
+        elif receipt.tries < len(TRIES):
+            receipt.next_try_at = now + _scaled(TRIES[receipt.tries])
+        else:
+            receipt.next_try_at, receipt.needs_review = None, True
+        receipt.save()
+    return receipts
+
+
+def _scaled(delay: timedelta) -> timedelta:
+    return delay * settings.ORDERCAST_CHECK_TIME_SCALE
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds no NUL, and UTF-8 no lone surrogate."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
