@@ -9,10 +9,30 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection, connections
+from django.test.utils import setup_databases
 from pytest_django.plugin import DjangoDbBlocker
 
 # What migrations put there and every test needs.
 _KEPT = {"django_content_type", "auth_permission", "django_migrations", "orders_journalepoch"}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_blocker: DjangoDbBlocker,
+    django_db_modify_db_settings: None,
+) -> Iterator[None]:
+    """This worker's database. Not dropped at the end: its whole server is thrown away.
+
+    pytest-django's own makes one only for tests that carry its mark, and `database` needs none.
+    """
+    with django_db_blocker.unblock():
+        setup_databases(verbosity=0, interactive=False, serialized_aliases=set())
+    yield
+    with django_db_blocker.unblock():
+        for each in connections.all(initialized_only=True):
+            each.close()
+            each.close_pool()  # type: ignore[attr-defined] # a pool left open warns at exit
 
 
 @pytest.fixture
@@ -44,15 +64,6 @@ def child_environment(django_db_setup: None, django_db_blocker: DjangoDbBlocker)
         name = connection.settings_dict["NAME"]
     url = urlsplit(os.environ["DATABASE_URL"])
     return {**os.environ, "DATABASE_URL": urlunsplit(url._replace(path=f"/{quote(name)}"))}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _pools_closed_at_the_end() -> Iterator[None]:
-    yield
-    for each in connections.all(initialized_only=True):
-        if hasattr(each, "close_pool"):
-            each.close()
-            each.close_pool()
 
 
 def _empty() -> None:
