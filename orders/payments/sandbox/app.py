@@ -1,0 +1,72 @@
+"""The sandbox as one ASGI application, with its courier running beside it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orders.payments.sandbox import api, checkout, control
+from orders.payments.sandbox.delivery import Courier
+from orders.payments.sandbox.desk import Desk
+from orders.payments.sandbox.store import Store
+from orders.payments.sandbox.wire import Sandbox, json_response
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """`time_scale` multiplies the pauses between a callback's tries."""
+
+    data: Path
+    key: str
+    webhook_secret: str
+    public_url: str
+    time_scale: float = 1.0
+
+
+def make_app(options: Options) -> Starlette:
+    """Raises `sqlite3.Error` if the data file cannot be used."""
+    desk = Desk(Store(options.data), options.public_url)
+    courier = Courier(desk, options.webhook_secret, time_scale=options.time_scale)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(courier.run())
+        task.add_done_callback(_stop_if_broken)
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        desk.store.close()
+
+    app = Starlette(
+        routes=[
+            *api.routes,
+            *control.routes,
+            *checkout.routes,
+            Route("/health", health, methods=["GET"]),
+        ],
+        lifespan=lifespan,
+    )
+    app.state.sandbox = Sandbox(desk=desk, key=options.key)
+    return app
+
+
+async def health(_request: Request) -> Response:
+    return json_response({"status": "ok"})
+
+
+def _stop_if_broken(task: asyncio.Task[None]) -> None:
+    # A sandbox that answers but delivers nothing would look like a lost callback for ever.
+    if not task.cancelled() and (wrong := task.exception()):
+        traceback.print_exception(wrong, file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGTERM)
