@@ -6,7 +6,6 @@ used, not their Python sides: those create a system user, open up every parent f
 users, and kill at exit.
 """
 
-import errno
 import hashlib
 import importlib.util
 import os
@@ -15,48 +14,25 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from backend import ownership
+from backend.servers import (
+    EmbeddedError,
+    Server,
+    clean_environment,
+    launch,
+    make_folder,
+    reason,
+    stop_leftover,
+    wait_until_ready,
+)
 
 DATABASE = "ordercast"
-START_TIMEOUT = 30.0  # seconds; recovery after a crash is part of a start
 _POSTGRES_PORT = 5432  # names the socket's file, no TCP
 _SOCKET_NAME_MAX = 103  # bytes: 104 on macOS, 108 on Linux, with a NUL at its end
-
-
-class EmbeddedError(Exception):
-    """An embedded server cannot be started; the message is one line for the person who tried."""
-
-
-@dataclass
-class Server:
-    """A running server, and the reaper that stops it should we be killed."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    reaper: subprocess.Popen[bytes]
-    stop_signals: tuple[signal.Signals, ...]
-    log: Path
-
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
-
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stop it in order, then less so, and at last with SIGKILL. Harmless when it has stopped."""
-        for number in (*self.stop_signals, signal.SIGKILL):
-            if not self.is_alive():
-                break
-            self.process.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout)
-        self.reaper.kill()
-        self.reaper.wait()
 
 
 def database_url(data: Path) -> str:
@@ -100,10 +76,10 @@ def start_postgres(data: Path, *, is_quick: bool = False) -> Server:
     folder = data.absolute() / "postgres"
     with _said_in_one_line("PostgreSQL", data):
         for path in dict.fromkeys([folder, sockets]):
-            _make(path)
+            make_folder(path)
             ownership.give(path)
         run_as = ownership.prefix(binaries, folder, sockets)
-        _stop_leftover(folder, "postmaster.pid", signal.SIGINT)
+        stop_leftover(folder, "postmaster.pid", signal.SIGINT)
         if not (folder / "PG_VERSION").exists():
             _initdb(
                 [*run_as, str(binaries / "initdb"), *(["--no-sync"] if is_quick else [])], folder
@@ -114,8 +90,8 @@ def start_postgres(data: Path, *, is_quick: bool = False) -> Server:
             options |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
         command = [*run_as, str(binaries / "postgres"), "-D", str(folder)]
         command += [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        server = _launch("PostgreSQL", command, folder, signal.SIGINT, signal.SIGQUIT)
-    _wait_until_ready(server, lambda: _has_database(sockets))
+        server = launch("PostgreSQL", command, folder, signal.SIGINT, signal.SIGQUIT)
+    wait_until_ready(server, lambda: _has_database(sockets))
     return server
 
 
@@ -130,9 +106,9 @@ def start_valkey(data: Path, *, port: int = 0) -> Server:
     path = _valkey_socket(data)
     folder = data.absolute() / "valkey"
     with _said_in_one_line("Valkey", data):
-        _make(folder)
-        _make(path.parent)
-        _stop_leftover(folder, "valkey.pid", signal.SIGTERM)
+        make_folder(folder)
+        make_folder(path.parent)
+        stop_leftover(folder, "valkey.pid", signal.SIGTERM)
         command = [
             str(_binary.get_binary_path()),
             "--unixsocket",
@@ -142,19 +118,9 @@ def start_valkey(data: Path, *, port: int = 0) -> Server:
         ]
         command += ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += ["--pidfile", "valkey.pid", "--databases", "64"]
-        server = _launch("Valkey", command, folder, signal.SIGTERM)
-    _wait_until_ready(server, lambda: _answers_ping(path))
+        server = launch("Valkey", command, folder, signal.SIGTERM)
+    wait_until_ready(server, lambda: _answers_ping(path))
     return server
-
-
-def start_reaper(*targets: str, remove: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start a process that sends each of `targets` ("TERM:1234") its signal once we are gone."""
-    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
-    command += [*(["--remove", str(remove)] if remove else []), *targets]
-    return subprocess.Popen(  # noqa: S603 — our own words
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
 
 
 def _package(name: str) -> Path:
@@ -177,99 +143,20 @@ def _said_in_one_line(name: str, data: Path) -> Iterator[None]:
         raise EmbeddedError(f"cannot start {name}: {error}") from error
 
 
-def _make(folder: Path) -> None:
-    """Make a folder for us alone. One that belongs to somebody else is an error, unless we are root."""
-    for path in (folder.parent, folder):
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "Not a folder", str(path))
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.stat().st_uid != os.geteuid() != 0:
-            raise PermissionError(errno.EPERM, "It belongs to another user", str(path))
-
-
-def _environment() -> dict[str, str]:
-    # A locale that the machine lacks stops PostgreSQL; PGPORT and its like would change what we ask for.
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _stop_leftover(folder: Path, pid_file: str, number: signal.Signals) -> None:
-    """Stop what an earlier run left in `folder`, and remove its pid file if it lies.
-
-    After a kill -9 the number in it may by now be anybody's, and PostgreSQL would refuse to start.
-    """
-    import psutil
-
-    path = folder / pid_file
-    if not path.exists():
-        return
-    with suppress(psutil.Error, ValueError, IndexError):
-        process = psutil.Process(int(path.read_text().split()[0]))
-        if Path(process.cwd()) == folder.resolve():
-            process.send_signal(number)
-            process.wait(START_TIMEOUT)
-    path.unlink(missing_ok=True)
-
-
 def _initdb(command: list[str], folder: Path) -> None:
     """Make a cluster beside `folder`, then move it there: one that was interrupted is never taken for whole."""
     new = folder.with_name("postgres.new")
     shutil.rmtree(new, ignore_errors=True)
-    _make(new)
+    make_folder(new)
     ownership.give(new)
     command += ["-D", str(new), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
     done = subprocess.run(  # noqa: S603 — our own words
-        command, cwd=new, env=_environment(), capture_output=True, check=False
+        command, cwd=new, env=clean_environment(), capture_output=True, check=False
     )
     if done.returncode:
-        raise EmbeddedError(f"cannot prepare PostgreSQL in {folder}: {_reason(done.stderr)}")
+        raise EmbeddedError(f"cannot prepare PostgreSQL in {folder}: {reason(done.stderr)}")
     new.rename(folder)
-
-
-def _launch(name: str, command: list[str], folder: Path, *stop_signals: signal.Signals) -> Server:
-    log = folder.with_suffix(".log")
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 — our own words
-            command,
-            cwd=folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    reaper = start_reaper(f"{stop_signals[0].name.removeprefix('SIG')}:{process.pid}")
-    return Server(name, process, reaper, stop_signals, log)
-
-
-def _wait_until_ready(server: Server, is_ready: Callable[[], bool]) -> None:
-    try:
-        _poll(server, is_ready, time.monotonic() + START_TIMEOUT)
-    except BaseException:  # Ctrl-C too: whoever called has no handle to stop it by
-        server.stop()
-        raise
-
-
-def _poll(server: Server, is_ready: Callable[[], bool], deadline: float) -> None:
-    while not is_ready():
-        if not server.is_alive():
-            raise EmbeddedError(f"{server.name} did not start: {_reason(server.log.read_bytes())}")
-        if time.monotonic() > deadline:
-            raise EmbeddedError(
-                f"{server.name} was not ready in {START_TIMEOUT:.0f} s; see {server.log}"
-            )
-        time.sleep(0.02)
-
-
-def _reason(output: bytes) -> str:
-    """The line that says what was wrong, of all that a server said."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    pattern = re.compile(
-        r"error:|fatal:|could not|unrecognized|setpriv:|bad directive", re.IGNORECASE
-    )
-    telling = [line for line in lines if pattern.search(line)]
-    return (telling or lines or ["it said nothing"])[0]
 
 
 def _has_database(sockets: Path) -> bool:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from backend import embedded
+from backend import embedded, servers
 from tests.waiting import eventually
 
 
@@ -67,7 +67,7 @@ def test_valkey_answers_on_its_socket_and_leaves_nothing_running(data: Path) -> 
 def test_servers_stop_when_their_owner_is_killed_and_start_again(data: Path) -> None:
     code = f"""
         import sys; from pathlib import Path
-        from backend import embedded
+        from backend import embedded, servers
         data = Path({str(data)!r})
         servers = embedded.start_postgres(data, is_quick=True), embedded.start_valkey(data)
         print(*[server.process.pid for server in servers], flush=True)
@@ -122,7 +122,7 @@ def test_a_cluster_that_was_interrupted_while_it_was_made_is_made_anew(data: Pat
 def test_a_folder_that_cannot_be_made_is_one_line(data: Path) -> None:
     (data / "file").write_text("")
 
-    with pytest.raises(embedded.EmbeddedError) as error:
+    with pytest.raises(servers.EmbeddedError) as error:
         embedded.start_postgres(data / "file")
 
     assert str(error.value) == f"cannot start PostgreSQL: Not a folder: {data}/file"
@@ -132,18 +132,14 @@ def test_a_full_disk_is_one_line(data: Path) -> None:
     """The reason is picked out of what initdb says on a device that is full."""
     said = b"creating subdirectories ... initdb: error: could not create directory: No space left on device\n"
 
-    assert embedded._reason(b"The files belong to you.\n" + said).endswith(
-        "No space left on device"
-    )
+    assert servers.reason(b"The files belong to you.\n" + said).endswith("No space left on device")
 
 
 def test_a_server_that_dies_at_once_says_why(data: Path) -> None:
     embedded.start_postgres(data, is_quick=True).stop()
     (data / "postgres" / "postgresql.conf").write_text("no_such_setting = 1\n")
 
-    with pytest.raises(
-        embedded.EmbeddedError, match=r"PostgreSQL did not start: .*no_such_setting"
-    ):
+    with pytest.raises(servers.EmbeddedError, match=r"PostgreSQL did not start: .*no_such_setting"):
         embedded.start_postgres(data, is_quick=True)
 
 
