@@ -3,7 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from backend import health
+
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
     path("", include("orders.urls")),
 ]

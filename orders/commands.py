@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from orders import events, journal
@@ -261,6 +262,22 @@ def expire_order(ref: str, *, now: datetime, cause: Cause) -> bool:
     assert order.expires_at is not None  # noqa: S101 — for the type checker; is_due says so
     order.make("expire", events.OrderExpired(expired_at=order.expires_at.isoformat()), cause)
     return True
+
+
+def overdue_orders(now: datetime, limit: int) -> list[str]:
+    """Orders past their deadline with nothing open at a provider: they can expire without a question."""
+    due = Order.objects.filter(expires_at__lte=now, state__in=sorted(MOVES["expire"].sources))
+    closed = due.exclude(payments__status__in=LIVE)
+    return list(closed.order_by("expires_at").values_list("ref", flat=True)[:limit])
+
+
+def hurry_overdue(now: datetime) -> int:
+    """Bring forward the check of payments that nobody has asked about since their order's deadline passed."""
+    sources = sorted(MOVES["expire"].sources)
+    overdue = Order.objects.filter(expires_at__lte=now, state__in=sources)
+    asked_before = Q(last_checked_at__isnull=True) | Q(last_checked_at__lt=F("order__expires_at"))
+    payments = Payment.objects.filter(asked_before, order__in=overdue, next_check_at__gt=now)
+    return Payment.objects.filter(pk__in=payments.values("pk")).update(next_check_at=now)
 
 
 def begin_epoch() -> str:

@@ -109,7 +109,8 @@ def cancel_order(ref: str, *, reason: str, cause: Cause) -> Order:
     return Order.objects.get(ref=ref)
 
 
-def call_off(payment: Payment, cause: Cause) -> None:
+def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
+    """Ask the provider to cancel; if it does not, an urgent wish brings the next look forward."""
     provider = registry.get(payment.provider)
     request = base.CancelPayment(merchant_ref=payment.ref, provider_ref=payment.provider_ref)
     try:
@@ -119,7 +120,8 @@ def call_off(payment: Payment, cause: Cause) -> None:
     except base.ProviderError as error:
         # Refused too: money may have moved this very moment. The next fetch tells.
         checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
-        Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+        if is_urgent:
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
     else:
         apply_snapshot(payment.pk, told, cause)
 

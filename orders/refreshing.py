@@ -52,6 +52,8 @@ def refresh_payment(
         commands.flag_order(
             payment.order.ref, reason="checks_exhausted", detail=detail, cause=cause
         )
+    if look.found in {Outcome.APPLIED, Outcome.NOTHING_NEW}:
+        _expire_if_due(payment, cause)
     state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
     return Refreshed(payment=payment.ref, found=look.found, detail=look.detail, state=state)
 
@@ -77,12 +79,14 @@ def _repeat_unanswered(payment: Payment, cause: Cause) -> None:
         with suppress(ProviderRefused):  # recorded already, and no reason not to look at the rest
             conversations.send_refund(refund, cause)
     if payment.order.is_cancelling and payment.status in LIVE and payment.status != INTENDED:
-        conversations.call_off(payment, cause)
+        conversations.call_off(payment, cause, is_urgent=False)
 
 
 def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.Look:
     """Our create was lost on the way. Repeat it with its key, unless nobody wants it any more."""
-    if payment.order.is_cancelling or payment.order.state not in UNPAID:
+    order = payment.order
+    is_over = order.expires_at is not None and order.expires_at <= timezone.now()
+    if order.is_cancelling or is_over or order.state not in UNPAID:
         conversations.close_unsent(payment, cause)
         return checks.Look(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
     try:
@@ -95,19 +99,13 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     return checks.Look(found=outcome, detail=detail or "created again with the same key")
 
 
-def expire_if_unpaid(ref: str, *, cause: Cause) -> bool:
-    """Expire an order past its deadline, after asking the provider about each open payment and calling it off.
-
-    False where the provider could not be asked, or where the order turned out to be paid or under way.
-    """
-    order = Order.objects.get(ref=ref)
-    for payment in order.payments.filter(status__in=LIVE):
-        refreshed = refresh_payment(payment.pk, cause=cause)
-        if refreshed.found not in {Outcome.APPLIED, Outcome.NOTHING_NEW}:
-            return False
-        payment.refresh_from_db()
-        if payment.status == base.PaymentStatus.PENDING:
-            conversations.call_off(payment, cause)
-    if Payment.objects.filter(order=order, status__in=LIVE).exists():
-        return False
-    return commands.expire_order(ref, now=timezone.now(), cause=cause)
+def _expire_if_due(payment: Payment, cause: Cause) -> None:
+    """The provider has just been asked: past the deadline, call off what is still open there, then expire."""
+    order = payment.order
+    now = timezone.now()
+    if order.expires_at is None or order.expires_at > now:
+        return
+    for pending in Payment.objects.filter(order=order, status=base.PaymentStatus.PENDING):
+        conversations.call_off(pending, cause, is_urgent=False)
+    if not Payment.objects.filter(order=order, status__in=LIVE).exists():
+        commands.expire_order(order.ref, now=now, cause=cause)

@@ -1,0 +1,22 @@
+"""`manage.py rebuild_orders`: write the order rows anew from their history."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from tqdm import tqdm
+
+from orders import verifying
+from orders.models import Order
+
+
+class Command(BaseCommand):
+    help = "Write every order's row anew from its events, and tell what was different."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        changed = 0
+        with tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
+            for difference in verifying.rebuild(bar.update):
+                changed += 1
+                bar.clear()
+                self.stdout.write(f"rebuilt {difference}")
+        self.stdout.write(f"{changed} differences were written anew from events")

@@ -1,0 +1,81 @@
+"""The second look: asks providers about payments that are due, and lets the answers in by the one door.
+
+Each tick costs what is due, not what exists. Two ticks at once are harmless: a payment is claimed by one of them.
+Limit: the pages hear of what a tick finds in the same way as of everything else; nothing is announced from here.
+"""
+
+import logging
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from orders import checks, commands, receipts, refreshing
+from orders.cause import Cause, Source
+from orders.errors import OrderError
+
+log = logging.getLogger(__name__)
+
+RECONCILER = Cause(Source.RECONCILER, "reconciler")
+AT_ONCE = 8  # questions under way at the same time
+BATCH = 100  # payments claimed at once: what AT_ONCE threads finish well within the lease
+LONGEST_TICK = timedelta(seconds=45)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one tick did: how many payments were found how, and what else was moved."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    expired: int = 0
+    retried: int = 0
+
+    @property
+    def checked(self) -> int:
+        return self.found.total()
+
+
+def tick() -> Tick:
+    """Look at everything that is due now, or as much of it as one tick may take; the next tick goes on."""
+    began = timezone.now()
+    retried = len(receipts.retry_unmatched(began))
+    expired = _expire_overdue()
+    found: Counter[str] = Counter()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
+        while timezone.now() - began < LONGEST_TICK:
+            claims = checks.claim_due(timezone.now(), BATCH)
+            if not claims:
+                break
+            found.update(pool.map(_look, claims))
+    result = Tick(found, expired, retried)
+    if result.checked or expired or retried:
+        log.info("checked %d payments: %s; expired %d; receipts tried again %d",
+                 result.checked, dict(found), expired, retried)  # fmt: skip
+    return result
+
+
+def _look(claim: checks.Claim) -> str:
+    try:
+        return refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim).found
+    except Exception:
+        log.exception(
+            "the check of payment %d failed; it is due again at %s", claim.payment_id, claim.until
+        )
+        return "error"
+    finally:
+        connection.close()  # back to the pool: this thread will not serve a request that would do it
+
+
+def _expire_overdue() -> int:
+    now = timezone.now()
+    commands.hurry_overdue(now)
+    expired = 0
+    for ref in commands.overdue_orders(now, BATCH):
+        try:
+            expired += commands.expire_order(ref, now=now, cause=RECONCILER)
+        except OrderError as error:
+            log.warning("order %s could not expire: %s", ref, error)
+    return expired
