@@ -4,8 +4,17 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
-    execute_from_command_line(sys.argv)
+    if sys.argv[1:2] == ["up"]:
+        # Settings come from the environment, and `up` decides a part of it.
+        from backend import launch
+
+        launch.prepare(sys.argv[2:])
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as wrong:
+        sys.exit(str(wrong))

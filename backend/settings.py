@@ -136,7 +136,10 @@ CACHES = {
     }
 }
 
-CELERY_BROKER_URL = VALKEY_URL.replace("unix://", "redis+socket://", 1)
+# kombu's spelling of the same address: for a socket, the number of the database has another name.
+CELERY_BROKER_URL = VALKEY_URL
+if VALKEY_URL.startswith("unix://"):
+    CELERY_BROKER_URL = f"redis+socket{VALKEY_URL[4:]}".replace("?db=", "?virtual_host=")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": VALKEY_TIMEOUT,
     "socket_timeout": VALKEY_TIMEOUT,

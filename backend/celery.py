@@ -1,0 +1,22 @@
+"""The Celery application: `celery -A backend worker --pool threads -Q ordercast`, and `celery -A backend beat`.
+
+Tasks are hints and repairs; each can be lost, doubled or late. So a worker needs no result store and no
+acknowledgement late enough to survive it; what it must do is come back by itself after Valkey did, with nothing in it.
+"""
+
+import os
+import warnings
+
+from celery import Celery
+from celery.platforms import SecurityWarning
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+
+# It warns of root because of pickled messages; ours are JSON. Containers and `up` on a fresh machine are often root.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+app = Celery("ordercast")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+# Current is only this thread's; a web process enqueues from others, which would fall back on localhost's RabbitMQ.
+app.set_default()
+app.autodiscover_tasks(["workers"])

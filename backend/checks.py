@@ -1,0 +1,51 @@
+"""What `manage.py up` makes sure of before it starts anything."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from backend.servers import EmbeddedError, make_folder
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Hold `data` for this process alone. Raises `EmbeddedError` if another has it, or if it cannot be written."""
+    path = data.absolute() / "lock"
+    try:
+        make_folder(path.parent)
+        lock: IO[str] = path.open("a+")
+    except OSError as error:
+        raise EmbeddedError(f"cannot write to {data}: {error.strerror}: {error.filename}") from None
+    with lock:
+        try:
+            # Not flock: forked children would hold that too, and outlive us when we are killed.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise EmbeddedError(
+                f"another `manage.py up` (process {lock.read().strip() or '?'}) runs on {data}; "
+                "stop it, or choose another folder with --data"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def check_port(part: str, host: str, port: int) -> None:
+    """Raise `EmbeddedError` if `port` cannot be listened on."""
+    option = "--port" if part == "web" else "--sandbox-port"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise EmbeddedError(
+            f"{part} cannot listen on {host}:{port}: {why}; choose another port with {option}"
+        ) from None

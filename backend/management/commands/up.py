@@ -1,0 +1,34 @@
+"""`manage.py up`: everything in one terminal."""
+
+import signal
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from backend import launch, running
+from backend.servers import EmbeddedError
+from backend.stack import SIGNALS
+
+
+class Command(BaseCommand):
+    help = "Starts web, worker, beat and sandbox, and PostgreSQL and Valkey where no URL is given."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        launch.add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for number in SIGNALS:
+            signal.signal(number, _interrupt)
+        try:
+            died = running.run(options)
+        except EmbeddedError as error:
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            died = ""
+        if died:
+            raise CommandError(f"everything was stopped, because {died}")
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
