@@ -97,7 +97,12 @@ def start_sandbox(**options: object) -> SandboxProcess:
     folder = None if "data" in options else tempfile.TemporaryDirectory(prefix="sandbox-")
     data = Path(str(options["data"])) if folder is None else Path(folder.name) / "sandbox.sqlite3"
     options = {"port": 0, "key": KEY, "webhook_secret": SECRET, **options, "data": data}
-    process, url = _spawn(options)
+    try:
+        process, url = _spawn(options)
+    except SandboxDidNotStart:
+        if folder:
+            folder.cleanup()
+        raise
     return SandboxProcess(
         url=url,
         key=str(options["key"]),
@@ -146,6 +151,8 @@ def _await_ready(process: subprocess.Popen[str], within: float = 20.0) -> str:
             said.append(line)
     finally:
         watchdog.cancel()
+    with output:
+        process.wait()
     raise SandboxDidNotStart("".join(said) or f"said nothing within {within:g} s")
 
 

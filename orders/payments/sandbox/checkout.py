@@ -3,6 +3,7 @@
 Nobody logs in here: whoever can reach the sandbox may play with it. A form sent from another site is refused.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def _minor(text: str, payment: Payment) -> int:
     """`12.5` EUR is 1250: what people type, in the currency's minor unit."""
     whole, _, rest = text.strip().partition(".")
     digits = decimals(payment.currency)
-    if not (whole + rest).isdecimal() or len(rest) > digits or len(whole) > 12:
+    if not re.fullmatch("[0-9]+", whole + rest) or len(rest) > digits or len(whole) > 12:
         raise NotPossible(f"{text!r} is no amount in {payment.currency}", status=422)
     return int((whole + rest.ljust(digits, "0")) or "0")
 

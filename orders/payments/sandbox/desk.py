@@ -162,7 +162,8 @@ class Desk:
 
     def body(self, payment: Payment, event_type: str, changes: dict[str, Any]) -> bytes:
         data = {**self.view(payment), **changes}
-        return json.dumps({"type": event_type, "occurred_at": instant(), "data": data}).encode()
+        event = {"type": event_type, "occurred_at": payment.updated_at, "data": data}
+        return json.dumps(event).encode()
 
     def _done(self, payment: Payment, event_type: str | None) -> None:
         """Save, and tell of it as the faults will have it."""

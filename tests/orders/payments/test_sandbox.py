@@ -1,0 +1,298 @@
+"""The sandbox as a payment system and as a process: its API, its pages, its start, its memory."""
+
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from orders.payments.sandbox.money import written
+from tests.orders.payments.test_sandbox_faults import create, states
+from tests.sandbox import KEY, ROOT, SECRET, SandboxDidNotStart, start_sandbox
+from tests.sandbox import sandbox as running_sandbox
+from tests.waiting import eventually
+
+# the API
+
+
+def test_a_wrong_key_is_refused_everywhere(sandbox):
+    for path in ("/v1/payments", "/control/faults", "/control/calls"):
+        answer = httpx.get(sandbox.url + path, headers={"Authorization": "Bearer ä".encode()})
+        assert answer.status_code == 401
+
+
+def test_an_idempotency_key_gives_the_same_answer_and_refuses_another_body(sandbox):
+    body = {"merchant_ref": secrets.token_hex(16), "amount": 5, "currency": "EUR"}
+    headers = {"Idempotency-Key": body["merchant_ref"]}
+
+    first, second, other = (
+        sandbox.client.post("/v1/payments", json=json, headers=headers)
+        for json in (body, body, {**body, "amount": 6})
+    )
+
+    assert (first.status_code, first.content) == (second.status_code, second.content)
+    assert other.status_code == 422
+    assert other.json()["error"]["code"] == "idempotency_key_reused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"[]", b"null", b"\xff", b'{"merchant_ref":"x","amount":1.5,"currency":"EUR"}',
+        b'{"merchant_ref":"x","amount":"1","currency":"EUR"}', b'{"merchant_ref":"x","amount":0,"currency":"EUR"}',
+        b'{"merchant_ref":"x","amount":1,"currency":"eur"}', b'{"merchant_ref":"a/b","amount":1,"currency":"EUR"}',
+        b'{"merchant_ref":"x","amount":1,"currency":"EUR","return_url":"javascript:alert(1)"}', b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_body_that_makes_no_sense_is_refused_with_a_reason(sandbox, body):
+    answer = sandbox.client.post("/v1/payments", content=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"]
+
+
+def test_the_list_goes_on_after_an_instant(sandbox, callbacks):
+    made = [create(sandbox, callbacks) for _ in range(3)]
+
+    page = sandbox.client.get(
+        "/v1/payments", params={"created_after": made[0]["created_at"], "limit": 1}
+    ).json()
+
+    assert page == {"payments": [made[1]], "has_more": True}
+
+
+def test_calls_are_counted_by_kind(sandbox, callbacks):
+    before = sandbox.control("GET", "calls")
+    payment = create(sandbox, callbacks)
+    sandbox.client.get(f"/v1/payments/{payment['provider_ref']}")
+
+    after = sandbox.control("GET", "calls")
+
+    assert after["create"] - before.get("create", 0) == 1
+    assert after["fetch"] - before.get("fetch", 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (1250, "EUR", "12.50 EUR"),
+        (500, "JPY", "500 JPY"),
+        (1234567, "KWD", "1,234.567 KWD"),
+        (5, "USD", "0.05 USD"),
+    ],
+)
+def test_amounts_are_written_as_the_currency_wants(amount, currency, text):
+    assert written(amount, currency) == text
+
+
+# the pages
+
+
+def checkout(sandbox, payment, **form):
+    return sandbox.client.post(f"/checkout/{payment['provider_ref']}", data=form)
+
+
+def test_the_customer_pays_and_goes_back_to_the_shop(sandbox):
+    payment = sandbox.control(
+        "POST",
+        "/v1/payments",
+        {
+            "merchant_ref": secrets.token_hex(16),
+            "amount": 500,
+            "currency": "JPY",
+            "return_url": "http://127.0.0.1:9/orders/1/",
+        },
+    )
+    page = httpx.get(payment["checkout_url"])
+
+    answer = checkout(sandbox, payment, action="pay")
+
+    assert "500 JPY" in page.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "http://127.0.0.1:9/orders/1/")
+    assert sandbox.client.get(f"/v1/payments/{payment['provider_ref']}").json()["captured"] == 500
+
+
+def test_without_a_shop_to_go_back_to_the_page_may_be_closed(sandbox, callbacks):
+    payment = create(sandbox, callbacks)
+
+    answer = checkout(sandbox, payment, action="leave")
+
+    assert "You may close this page" in sandbox.client.get(answer.headers["location"]).text
+
+
+def test_faults_can_be_ticked_at_the_checkout(sandbox, callbacks):
+    payment = create(sandbox, callbacks)
+
+    checkout(
+        sandbox,
+        payment,
+        action="pay",
+        fault=["callback_doubled", "callback_delayed"],
+        seconds="0.1",
+    )
+
+    first, second = callbacks.wait_for(2)
+    assert first.event_id == second.event_id
+
+
+def test_declined_the_customer_may_try_again(sandbox, callbacks):
+    payment = create(sandbox, callbacks)
+    checkout(sandbox, payment, action="decline")
+
+    assert "may try again" in httpx.get(payment["checkout_url"]).text
+    assert checkout(sandbox, payment, action="pay").status_code == 303
+    assert "nothing to do here" in httpx.get(payment["checkout_url"]).text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_form_from_another_site_is_refused(sandbox, callbacks, headers):
+    payment = create(sandbox, callbacks)
+
+    answer = httpx.post(payment["checkout_url"], data={"action": "pay"}, headers=headers)
+
+    assert answer.status_code == 403
+    assert states(sandbox, payment) == []
+
+
+def test_the_console_shows_payments_and_acts_on_them(sandbox, callbacks):
+    payment = create(sandbox, callbacks)
+    act = f"/payments/{payment['provider_ref']}/act"
+    sandbox.client.post(act, data={"action": "pay"})
+
+    sandbox.client.post(act, data={"action": "refund", "amount": "2.5"})
+
+    eventually(lambda: states(sandbox, payment) == ["delivered", "delivered"])
+    page = httpx.get(sandbox.url + "/").text
+    assert "Refund of 2.50 EUR: succeeded" in page
+    assert "2 callbacks: delivered, delivered" in page
+
+
+def test_the_console_sets_and_clears_global_faults(sandbox):
+    sandbox.client.post("/faults", data={"fault": "answer_slow", "seconds": "0.01", "count": "7"})
+    (fault,) = sandbox.control("GET", "faults")["faults"]
+    sandbox.client.post("/faults", data={})
+
+    assert (fault["fault"], fault["seconds"], fault["count"]) == ("answer_slow", 0.01, 7)
+    assert sandbox.control("GET", "faults") == {"faults": []}
+
+
+@pytest.mark.parametrize("amount", ["x", "1.234", "-1", "1e9", "99999", "٣"])
+def test_a_bad_amount_in_a_form_is_explained(sandbox, callbacks, amount):
+    payment = create(sandbox, callbacks)
+    act = f"/payments/{payment['provider_ref']}/act"
+    sandbox.client.post(act, data={"action": "pay"})
+
+    answer = sandbox.client.post(act, data={"action": "refund", "amount": amount})
+
+    assert answer.status_code == 422
+    assert "That is not possible" in answer.text
+
+
+def test_what_a_merchant_writes_is_escaped_on_the_pages(sandbox):
+    body = {
+        "merchant_ref": "<script>x",
+        "amount": 1,
+        "currency": "EUR",
+        "description": "<img src=x onerror=alert(1)>",
+    }
+    payment = sandbox.control("POST", "/v1/payments", body)
+
+    for page in (httpx.get(payment["checkout_url"]), httpx.get(sandbox.url + "/")):
+        assert "<script>" not in page.text
+        assert "<img" not in page.text
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_no_page_asks_anything_of_another_host(sandbox, callbacks):
+    payment = create(sandbox, callbacks)
+    pages = [httpx.get(sandbox.url + "/").text, httpx.get(payment["checkout_url"]).text]
+
+    asked = {url for page in pages for url in re.findall(r'(?:src|href|action)="([^"#]*)', page)}
+
+    assert all(url.startswith("/") or url == "data:," for url in asked)
+    assert httpx.get(sandbox.url + "/static/sandbox.css").status_code == 200
+
+
+# the process
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_payments_and_open_callbacks_survive_the_process(callbacks, how):
+    callbacks.answer = lambda _came: 503
+    with running_sandbox(time_scale=0.05) as sandbox:
+        payment = create(sandbox, callbacks)
+        sandbox.act(payment["provider_ref"], "pay")
+        callbacks.wait_for(1)
+
+        exit_code = sandbox.stop(how)
+        callbacks.answer = lambda _came: 200
+        sandbox.restart()
+
+        eventually(lambda: states(sandbox, payment) == ["delivered"])
+        kept = sandbox.client.get(f"/v1/payments/{payment['provider_ref']}").json()
+        assert exit_code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
+        assert (kept["status"], kept["captured"]) == ("captured", 1250)
+
+
+def test_a_taken_port_is_one_clear_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SandboxDidNotStart) as wrong:
+            start_sandbox(port=port)
+
+    assert (
+        str(wrong.value) == f"sandbox: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("data", "/proc/nowhere/x.sqlite3", "cannot use /proc/nowhere/x.sqlite3"),
+        ("data", "/", "cannot use /"),
+        ("data", str(ROOT / "pyproject.toml"), "not a database"),
+        ("webhook_secret", "whsec_ä", "must be base64"),
+        ("public_url", "ftp://x", "must begin with http"),
+        ("time_scale", 0, "must be more than 0"),
+        ("port", 99999, "cannot listen on"),
+    ],
+)
+def test_a_bad_option_is_one_clear_line(option, value, said, tmp_path):
+    options = {"data": tmp_path / "sandbox.sqlite3", option: value}
+
+    with pytest.raises(SandboxDidNotStart) as wrong:
+        start_sandbox(**options)
+
+    assert said in str(wrong.value)
+    assert str(wrong.value).count("\n") == 1
+
+
+def test_options_can_come_from_the_environment(tmp_path):
+    environment = {"SANDBOX_KEY": KEY, "SANDBOX_WEBHOOK_SECRET": SECRET, "SANDBOX_PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "orders.payments.sandbox", "--data", str(tmp_path / "x" / "y.sqlite3")],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        ready = process.stdout.readline()
+        process.terminate()
+
+    assert re.fullmatch(r"sandbox ready on http://127\.0\.0\.1:\d+\n", ready)
+    assert process.returncode == 0
+
+
+def test_the_sandbox_knows_no_django():
+    code = "import sys, orders.payments.sandbox.__main__; sys.exit('django' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
