@@ -92,7 +92,9 @@ class ProviderConformance:
 
     # create and fetch
 
-    def test_a_created_payment_waits_for_the_customer(self, world, provider):
+    def test_a_created_payment_waits_for_the_customer(
+        self, world: World, provider: Provider
+    ) -> None:
         request = asked(world)
 
         payment = provider.create(request)
@@ -106,40 +108,52 @@ class ProviderConformance:
         assert payment.provider_ref
         assert payment.checkout_url.startswith("http")
 
-    def test_creating_again_with_the_same_reference_gives_the_same_payment(self, world, provider):
+    def test_creating_again_with_the_same_reference_gives_the_same_payment(
+        self, world: World, provider: Provider
+    ) -> None:
         request = asked(world)
 
         assert provider.create(request) == provider.create(request)
 
-    def test_the_same_reference_with_another_amount_is_refused(self, world, provider):
+    def test_the_same_reference_with_another_amount_is_refused(
+        self, world: World, provider: Provider
+    ) -> None:
         request = asked(world)
         provider.create(request)
 
         with pytest.raises(Refused):
             provider.create(replace(request, amount=1251))
 
-    def test_a_payment_is_found_by_either_reference(self, world, provider):
+    def test_a_payment_is_found_by_either_reference(self, world: World, provider: Provider) -> None:
         payment = provider.create(asked(world))
 
         assert provider.fetch(payment.merchant_ref, payment.provider_ref) == payment
         assert provider.fetch(payment.merchant_ref, None) == payment
 
     @pytest.mark.parametrize("provider_ref", [None, "pay_never", "../../etc", "ä?b#c"])
-    def test_an_unknown_payment_is_not_found_rather_than_failed(self, provider, provider_ref):
+    def test_an_unknown_payment_is_not_found_rather_than_failed(
+        self, provider: Provider, provider_ref: str | None
+    ) -> None:
         with pytest.raises(NotFound):
             provider.fetch("never-created", provider_ref)
 
-    def test_a_currency_without_minor_unit_keeps_its_amount(self, world, provider):
+    def test_a_currency_without_minor_unit_keeps_its_amount(
+        self, world: World, provider: Provider
+    ) -> None:
         payment = provider.create(asked(world, amount=500, currency="JPY"))
 
         assert (payment.amount, payment.currency) == (500, "JPY")
 
-    def test_a_confirmed_payment_is_answered_with_its_result(self, world, provider):
+    def test_a_confirmed_payment_is_answered_with_its_result(
+        self, world: World, provider: Provider
+    ) -> None:
         payment = provider.create(asked(world, confirm=True))
 
         assert (payment.status, payment.captured) == (PaymentStatus.CAPTURED, 1250)
 
-    def test_a_confirmed_payment_that_is_declined_says_why(self, world, provider):
+    def test_a_confirmed_payment_that_is_declined_says_why(
+        self, world: World, provider: Provider
+    ) -> None:
         payment = provider.create(declines(asked(world, confirm=True)))
 
         assert (payment.status, payment.captured) == (PaymentStatus.FAILED, 0)
@@ -147,10 +161,12 @@ class ProviderConformance:
 
     # what moves money afterwards
 
-    def test_what_the_customer_pays_is_captured(self, paid):
+    def test_what_the_customer_pays_is_captured(self, paid: Snapshot) -> None:
         assert (paid.status, paid.captured, paid.refunded) == (PaymentStatus.CAPTURED, 1250, 0)
 
-    def test_held_money_is_authorised_and_not_captured(self, world, provider):
+    def test_held_money_is_authorised_and_not_captured(
+        self, world: World, provider: Provider
+    ) -> None:
         payment = provider.create(asked(world))
 
         world.act(payment, "authorise")
@@ -158,7 +174,9 @@ class ProviderConformance:
         held = provider.fetch(payment.merchant_ref, None)
         assert (held.status, held.authorised, held.captured) == (PaymentStatus.AUTHORISED, 1250, 0)
 
-    def test_refunds_add_up_and_carry_our_reference(self, provider, paid):
+    def test_refunds_add_up_and_carry_our_reference(
+        self, provider: Provider, paid: Snapshot
+    ) -> None:
         requests = [refund_of(paid, 300), refund_of(paid, 950)]
 
         for request in requests:
@@ -168,7 +186,7 @@ class ProviderConformance:
         assert [r.ref for r in payment.refunds] == [r.ref for r in requests]
         assert {r.status for r in payment.refunds} == {RefundStatus.SUCCEEDED}
 
-    def test_a_repeated_refund_goes_out_once(self, provider, paid):
+    def test_a_repeated_refund_goes_out_once(self, provider: Provider, paid: Snapshot) -> None:
         request = refund_of(paid, 300)
 
         provider.refund(request)
@@ -176,29 +194,35 @@ class ProviderConformance:
 
         assert provider.fetch(paid.merchant_ref, None).refunded == 300
 
-    def test_more_than_was_captured_is_not_refunded(self, provider, paid):
+    def test_more_than_was_captured_is_not_refunded(
+        self, provider: Provider, paid: Snapshot
+    ) -> None:
         with pytest.raises(Refused) as refused:
             provider.refund(refund_of(paid, 1251))
 
         assert refused.value.code == "refund_exceeds_captured"
 
-    def test_a_refund_from_the_console_has_no_reference_of_ours(self, world, provider, paid):
+    def test_a_refund_from_the_console_has_no_reference_of_ours(
+        self, world: World, provider: Provider, paid: Snapshot
+    ) -> None:
         world.act(paid, "refund", 200)
 
         (refund,) = provider.fetch(paid.merchant_ref, None).refunds
         assert (refund.ref, refund.amount) == (None, 200)
 
-    def test_cancelling_twice_is_harmless(self, world, provider):
+    def test_cancelling_twice_is_harmless(self, world: World, provider: Provider) -> None:
         payment = provider.create(asked(world))
 
         assert provider.cancel(cancel_of(payment)).status is PaymentStatus.CANCELLED
         assert provider.cancel(cancel_of(payment)).status is PaymentStatus.CANCELLED
 
-    def test_a_paid_payment_is_not_cancelled(self, provider, paid):
+    def test_a_paid_payment_is_not_cancelled(self, provider: Provider, paid: Snapshot) -> None:
         with pytest.raises(Refused):
             provider.cancel(cancel_of(paid))
 
-    def test_a_dispute_is_seen_with_its_amount_and_its_end(self, world, provider, paid):
+    def test_a_dispute_is_seen_with_its_amount_and_its_end(
+        self, world: World, provider: Provider, paid: Snapshot
+    ) -> None:
         world.act(paid, "dispute")
         opened = provider.fetch(paid.merchant_ref, None)
         world.act(paid, "lose_dispute")
@@ -209,7 +233,9 @@ class ProviderConformance:
 
     # errors carry the next step
 
-    def test_too_many_requests_says_when_to_ask_again(self, world, provider, paid):
+    def test_too_many_requests_says_when_to_ask_again(
+        self, world: World, provider: Provider, paid: Snapshot
+    ) -> None:
         world.fault("answer_429", "fetch", seconds=7)
 
         with pytest.raises(RateLimited) as limited:
@@ -217,7 +243,7 @@ class ProviderConformance:
 
         assert limited.value.retry_after == 7
 
-    def test_unavailable_says_when_to_ask_again(self, world, provider):
+    def test_unavailable_says_when_to_ask_again(self, world: World, provider: Provider) -> None:
         world.fault("answer_503", "create", seconds=9)
 
         with pytest.raises(Unavailable) as away:
@@ -227,8 +253,8 @@ class ProviderConformance:
 
     @pytest.mark.parametrize("kind", ["answer_500", "connection_cut", "answer_garbled"])
     def test_a_fetch_without_an_answer_changes_nothing_and_is_unavailable(
-        self, world, provider, paid, kind
-    ):
+        self, world: World, provider: Provider, paid: Snapshot, kind: str
+    ) -> None:
         world.fault(kind, "fetch")
 
         with pytest.raises(Unavailable):
@@ -236,8 +262,8 @@ class ProviderConformance:
 
     @pytest.mark.parametrize("kind", ["answer_500", "connection_cut", "answer_garbled"])
     def test_a_create_without_an_answer_is_ambiguous_and_the_same_call_tells(
-        self, world, provider, kind
-    ):
+        self, world: World, provider: Provider, kind: str
+    ) -> None:
         world.fault(kind, "create", **({"after_work": True} if kind == "answer_500" else {}))
         request = asked(world)
 
@@ -246,7 +272,9 @@ class ProviderConformance:
 
         assert provider.fetch(request.merchant_ref, None) == provider.create(request)
 
-    def test_a_refund_without_an_answer_is_ambiguous_and_was_done(self, world, provider, paid):
+    def test_a_refund_without_an_answer_is_ambiguous_and_was_done(
+        self, world: World, provider: Provider, paid: Snapshot
+    ) -> None:
         world.fault("connection_cut", "refund")
 
         with pytest.raises(AmbiguousOutcome):
@@ -254,7 +282,9 @@ class ProviderConformance:
 
         assert provider.fetch(paid.merchant_ref, None).refunded == 300
 
-    def test_a_cancel_without_an_answer_is_ambiguous_and_was_done(self, world, provider):
+    def test_a_cancel_without_an_answer_is_ambiguous_and_was_done(
+        self, world: World, provider: Provider
+    ) -> None:
         payment = provider.create(asked(world))
         world.fault("connection_cut", "cancel")
 
@@ -263,7 +293,9 @@ class ProviderConformance:
 
         assert provider.fetch(payment.merchant_ref, None).status is PaymentStatus.CANCELLED
 
-    def test_an_answer_that_comes_too_late_is_ambiguous(self, world, provider):
+    def test_an_answer_that_comes_too_late_is_ambiguous(
+        self, world: World, provider: Provider
+    ) -> None:
         world.fault("answer_slow", "create", seconds=TIMEOUT * 3)
         request = asked(world, confirm=True)
 
@@ -272,7 +304,7 @@ class ProviderConformance:
 
         assert provider.fetch(request.merchant_ref, None).captured == 1250
 
-    def test_a_provider_that_nobody_reaches_is_unavailable(self, world):
+    def test_a_provider_that_nobody_reaches_is_unavailable(self, world: World) -> None:
         unreachable = world.provider(url="http://127.0.0.1:9")
 
         with pytest.raises(Unavailable):
@@ -280,7 +312,7 @@ class ProviderConformance:
         with pytest.raises(Unavailable):
             unreachable.fetch("any", None)
 
-    def test_many_threads_share_one_provider(self, world, provider):
+    def test_many_threads_share_one_provider(self, world: World, provider: Provider) -> None:
         requests = [asked(world, amount=100 + n) for n in range(24)]
 
         with ThreadPoolExecutor(8) as threads:
@@ -290,7 +322,9 @@ class ProviderConformance:
 
     # callbacks
 
-    def test_a_callback_tells_what_a_fetch_would_tell(self, world, provider, paid):
+    def test_a_callback_tells_what_a_fetch_would_tell(
+        self, world: World, provider: Provider, paid: Snapshot
+    ) -> None:
         headers, body = world.callback()
 
         (event,) = provider.parse_callback(headers, body, datetime.now(UTC))
@@ -300,7 +334,9 @@ class ProviderConformance:
         assert event.occurred_at is not None
 
     @pytest.mark.usefixtures("paid")
-    def test_header_names_may_be_written_in_any_case(self, world, provider):
+    def test_header_names_may_be_written_in_any_case(
+        self, world: World, provider: Provider
+    ) -> None:
         headers, body = world.callback()
 
         shouted = {name.upper(): value for name, value in headers.items()}
@@ -308,7 +344,7 @@ class ProviderConformance:
         assert len(provider.parse_callback(shouted, body, datetime.now(UTC))) == 1
 
     @pytest.mark.usefixtures("paid")
-    def test_any_of_several_secrets_will_do(self, world):
+    def test_any_of_several_secrets_will_do(self, world: World) -> None:
         headers, body = world.callback()
         other = "whsec_b3RoZXItc2VjcmV0LW90aGVyLXNlY3JldA=="
         rotating = world.provider(secrets=[other, world.secret])
@@ -318,7 +354,9 @@ class ProviderConformance:
             world.provider(secrets=[other]).parse_callback(headers, body, datetime.now(UTC))
 
     @pytest.mark.usefixtures("paid")
-    def test_a_changed_byte_anywhere_in_the_body_is_seen(self, world, provider):
+    def test_a_changed_byte_anywhere_in_the_body_is_seen(
+        self, world: World, provider: Provider
+    ) -> None:
         headers, body = world.callback()
 
         for place in range(len(body)):
@@ -328,13 +366,17 @@ class ProviderConformance:
 
     @pytest.mark.usefixtures("paid")
     @pytest.mark.parametrize("off", [timedelta(minutes=6), timedelta(minutes=-6)])
-    def test_a_callback_from_another_time_is_refused(self, world, provider, off):
+    def test_a_callback_from_another_time_is_refused(
+        self, world: World, provider: Provider, off: timedelta
+    ) -> None:
         headers, body = world.callback()
 
         with pytest.raises(BadSignature):
             provider.parse_callback(headers, body, datetime.now(UTC) + off)
 
-    def test_the_answer_to_a_callback_tells_the_provider_what_to_do(self, provider):
+    def test_the_answer_to_a_callback_tells_the_provider_what_to_do(
+        self, provider: Provider
+    ) -> None:
         assert 200 <= provider.ack(AckOutcome.ACCEPTED).status < 300
         assert provider.ack(AckOutcome.BAD_SIGNATURE).status == 400
         assert provider.ack(AckOutcome.MALFORMED).status == 400

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ class HouseWorld:
 
 
 @pytest.fixture
-def world(sandbox, callbacks):
+def world(sandbox: SandboxProcess, callbacks: Receiver) -> Iterator[HouseWorld]:
     made = HouseWorld(sandbox, callbacks)
     yield made
     made.close()
@@ -72,7 +72,7 @@ class TestHouse(ProviderConformance):
 
 
 @pytest.fixture
-def house():
+def house() -> Iterator[House]:
     made = House("http://127.0.0.1:9", "key", [SECRET], TIMEOUT)
     yield made
     made.close()
@@ -94,7 +94,7 @@ def callback_body(**changes: Any) -> bytes:
 GENUINE = callback_body()
 
 
-def test_the_time_is_the_callers_and_not_the_machines(house):
+def test_the_time_is_the_callers_and_not_the_machines(house: House) -> None:
     (event,) = house.parse_callback(signed(GENUINE), GENUINE, NOW + timedelta(minutes=5))
 
     assert (event.event_id, event.kind) == ("evt_1", "payment.captured")
@@ -102,7 +102,7 @@ def test_the_time_is_the_callers_and_not_the_machines(house):
     assert event.snapshot.raw == PAYMENT
 
 
-def test_one_of_several_signatures_is_enough(house):
+def test_one_of_several_signatures_is_enough(house: House) -> None:
     headers = signed(GENUINE)
     headers["webhook-signature"] = f"v1a,zzzz v1,AAAA {headers['webhook-signature']}"
 
@@ -127,13 +127,13 @@ def test_one_of_several_signatures_is_enough(house):
     ]
     + [{"webhook-id": value} for value in ("", "evt_2", "ä", "\ud800", "\x00", "evt_1.", "x" * 10_000)],
 )  # fmt: skip
-def test_garbage_in_a_header_is_a_bad_signature(house, changes):
+def test_garbage_in_a_header_is_a_bad_signature(house: House, changes: dict[str, Any]) -> None:
     with pytest.raises(BadSignature):
         house.parse_callback({**signed(GENUINE), **changes}, GENUINE, NOW)
 
 
 @pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
-def test_a_missing_header_is_a_bad_signature(house, missing):
+def test_a_missing_header_is_a_bad_signature(house: House, missing: str) -> None:
     headers = signed(GENUINE)
     del headers[missing]
 
@@ -142,7 +142,7 @@ def test_a_missing_header_is_a_bad_signature(house, missing):
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", GENUINE[:-1], GENUINE + b" ", b"\xed\xa0\x80"])
-def test_another_body_is_a_bad_signature(house, body):
+def test_another_body_is_a_bad_signature(house: House, body: bytes) -> None:
     with pytest.raises(BadSignature):
         house.parse_callback(signed(GENUINE), body, NOW)
 
@@ -156,7 +156,7 @@ HEADER = st.text(max_size=60) | st.sampled_from(list(signed(GENUINE).values()))
     st.dictionaries(st.sampled_from([*signed(GENUINE), "other"]), HEADER),
     st.binary(max_size=200) | st.just(GENUINE + b"\n"),
 )
-def test_whatever_comes_it_is_a_bad_signature(headers, body):
+def test_whatever_comes_it_is_a_bad_signature(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(BadSignature):
         SIGNATURES.verify(headers, body, NOW)
 
@@ -175,18 +175,18 @@ def test_whatever_comes_it_is_a_bad_signature(headers, body):
         json.dumps({"type": "x", "occurred_at": "2026-03-01T12:00:00", "data": PAYMENT}).encode(),
     ],
 )  # fmt: skip
-def test_a_signed_body_that_makes_no_sense_is_malformed(house, body):
+def test_a_signed_body_that_makes_no_sense_is_malformed(house: House, body: bytes) -> None:
     with pytest.raises(Malformed):
         house.parse_callback(signed(body), body, NOW)
 
 
 @pytest.mark.parametrize("event_id", ["x" * 201, "evt\n1"])
-def test_a_signed_event_id_that_could_not_be_kept_is_malformed(house, event_id):
+def test_a_signed_event_id_that_could_not_be_kept_is_malformed(house: House, event_id: str) -> None:
     with pytest.raises(Malformed):
         house.parse_callback(signed(GENUINE, event_id=event_id), GENUINE, NOW)
 
 
-def test_what_was_malformed_is_not_quoted(house):
+def test_what_was_malformed_is_not_quoted(house: House) -> None:
     body = callback_body(amount="4111111111111111")
 
     with pytest.raises(Malformed) as malformed:
@@ -197,7 +197,7 @@ def test_what_was_malformed_is_not_quoted(house):
 
 
 @pytest.mark.parametrize("secrets", [[], ["whsec_"], [""], ["whsec_ä"], [SECRET, "whsec_x"]])
-def test_a_bad_secret_is_refused_without_being_quoted(secrets):
+def test_a_bad_secret_is_refused_without_being_quoted(secrets: list[str]) -> None:
     with pytest.raises(ValueError, match="webhook secret") as wrong:
         House("http://127.0.0.1:9", "key", secrets, TIMEOUT)
 
@@ -211,11 +211,11 @@ def test_a_bad_secret_is_refused_without_being_quoted(secrets):
         ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0), ("soon", None), ("", None), (None, None), ("inf", None), ("nan", None),
     ],
 )  # fmt: skip
-def test_retry_after_is_seconds_or_a_date(value, seconds):
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
 
 
-def test_a_fetch_by_a_wrong_key_is_refused(world: World, sandbox):
+def test_a_fetch_by_a_wrong_key_is_refused(world: World, sandbox: SandboxProcess) -> None:
     stranger = House(sandbox.url, "wrong", [sandbox.secret], TIMEOUT)
 
     with pytest.raises(Exception, match="401") as refused:

@@ -6,28 +6,33 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from orders.payments.sandbox.money import written
+from tests.orders.payments.receiver import Receiver
 from tests.orders.payments.test_sandbox_faults import create, states
-from tests.sandbox import KEY, ROOT, SECRET, SandboxDidNotStart, start_sandbox
+from tests.sandbox import KEY, ROOT, SECRET, SandboxDidNotStart, SandboxProcess, start_sandbox
 from tests.sandbox import sandbox as running_sandbox
 from tests.waiting import eventually
 
 # the API
 
 
-def test_a_wrong_key_is_refused_everywhere(sandbox):
+def test_a_wrong_key_is_refused_everywhere(sandbox: SandboxProcess) -> None:
     for path in ("/v1/payments", "/control/faults", "/control/calls"):
-        answer = httpx.get(sandbox.url + path, headers={"Authorization": "Bearer ä".encode()})
+        answer = httpx.get(sandbox.url + path, headers={b"Authorization": "Bearer ä".encode()})
         assert answer.status_code == 401
 
 
-def test_an_idempotency_key_gives_the_same_answer_and_refuses_another_body(sandbox):
+def test_an_idempotency_key_gives_the_same_answer_and_refuses_another_body(
+    sandbox: SandboxProcess,
+) -> None:
     body = {"merchant_ref": secrets.token_hex(16), "amount": 5, "currency": "EUR"}
-    headers = {"Idempotency-Key": body["merchant_ref"]}
+    headers = {"Idempotency-Key": str(body["merchant_ref"])}
 
     first, second, other = (
         sandbox.client.post("/v1/payments", json=json, headers=headers)
@@ -48,14 +53,16 @@ def test_an_idempotency_key_gives_the_same_answer_and_refuses_another_body(sandb
         b'{"merchant_ref":"x","amount":1,"currency":"EUR","return_url":"javascript:alert(1)"}', b"[" * 100_000,
     ],
 )  # fmt: skip
-def test_a_body_that_makes_no_sense_is_refused_with_a_reason(sandbox, body):
+def test_a_body_that_makes_no_sense_is_refused_with_a_reason(
+    sandbox: SandboxProcess, body: bytes
+) -> None:
     answer = sandbox.client.post("/v1/payments", content=body)
 
     assert answer.status_code == 422
     assert answer.json()["error"]["message"]
 
 
-def test_the_list_goes_on_after_an_instant(sandbox, callbacks):
+def test_the_list_goes_on_after_an_instant(sandbox: SandboxProcess, callbacks: Receiver) -> None:
     made = [create(sandbox, callbacks) for _ in range(3)]
 
     page = sandbox.client.get(
@@ -65,7 +72,7 @@ def test_the_list_goes_on_after_an_instant(sandbox, callbacks):
     assert page == {"payments": [made[1]], "has_more": True}
 
 
-def test_calls_are_counted_by_kind(sandbox, callbacks):
+def test_calls_are_counted_by_kind(sandbox: SandboxProcess, callbacks: Receiver) -> None:
     before = sandbox.control("GET", "calls")
     payment = create(sandbox, callbacks)
     sandbox.client.get(f"/v1/payments/{payment['provider_ref']}")
@@ -85,18 +92,18 @@ def test_calls_are_counted_by_kind(sandbox, callbacks):
         (5, "USD", "0.05 USD"),
     ],
 )
-def test_amounts_are_written_as_the_currency_wants(amount, currency, text):
+def test_amounts_are_written_as_the_currency_wants(amount: Any, currency: str, text: str) -> None:
     assert written(amount, currency) == text
 
 
 # the pages
 
 
-def checkout(sandbox, payment, **form):
+def checkout(sandbox: SandboxProcess, payment: dict[str, Any], **form: Any) -> httpx.Response:
     return sandbox.client.post(f"/checkout/{payment['provider_ref']}", data=form)
 
 
-def test_the_customer_pays_and_goes_back_to_the_shop(sandbox):
+def test_the_customer_pays_and_goes_back_to_the_shop(sandbox: SandboxProcess) -> None:
     payment = sandbox.control(
         "POST",
         "/v1/payments",
@@ -116,7 +123,9 @@ def test_the_customer_pays_and_goes_back_to_the_shop(sandbox):
     assert sandbox.client.get(f"/v1/payments/{payment['provider_ref']}").json()["captured"] == 500
 
 
-def test_without_a_shop_to_go_back_to_the_page_may_be_closed(sandbox, callbacks):
+def test_without_a_shop_to_go_back_to_the_page_may_be_closed(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
     payment = create(sandbox, callbacks)
 
     answer = checkout(sandbox, payment, action="leave")
@@ -124,7 +133,7 @@ def test_without_a_shop_to_go_back_to_the_page_may_be_closed(sandbox, callbacks)
     assert "You may close this page" in sandbox.client.get(answer.headers["location"]).text
 
 
-def test_faults_can_be_ticked_at_the_checkout(sandbox, callbacks):
+def test_faults_can_be_ticked_at_the_checkout(sandbox: SandboxProcess, callbacks: Receiver) -> None:
     payment = create(sandbox, callbacks)
 
     checkout(
@@ -139,7 +148,7 @@ def test_faults_can_be_ticked_at_the_checkout(sandbox, callbacks):
     assert first.event_id == second.event_id
 
 
-def test_declined_the_customer_may_try_again(sandbox, callbacks):
+def test_declined_the_customer_may_try_again(sandbox: SandboxProcess, callbacks: Receiver) -> None:
     payment = create(sandbox, callbacks)
     checkout(sandbox, payment, action="decline")
 
@@ -157,7 +166,9 @@ def test_declined_the_customer_may_try_again(sandbox, callbacks):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_a_form_from_another_site_is_refused(sandbox, callbacks, headers):
+def test_a_form_from_another_site_is_refused(
+    sandbox: SandboxProcess, callbacks: Receiver, headers: dict[str, str]
+) -> None:
     payment = create(sandbox, callbacks)
 
     answer = httpx.post(payment["checkout_url"], data={"action": "pay"}, headers=headers)
@@ -166,7 +177,9 @@ def test_a_form_from_another_site_is_refused(sandbox, callbacks, headers):
     assert states(sandbox, payment) == []
 
 
-def test_the_console_shows_payments_and_acts_on_them(sandbox, callbacks):
+def test_the_console_shows_payments_and_acts_on_them(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
     payment = create(sandbox, callbacks)
     act = f"/payments/{payment['provider_ref']}/act"
     sandbox.client.post(act, data={"action": "pay"})
@@ -179,7 +192,7 @@ def test_the_console_shows_payments_and_acts_on_them(sandbox, callbacks):
     assert "2 callbacks: delivered, delivered" in page
 
 
-def test_the_console_sets_and_clears_global_faults(sandbox):
+def test_the_console_sets_and_clears_global_faults(sandbox: SandboxProcess) -> None:
     sandbox.client.post("/faults", data={"fault": "answer_slow", "seconds": "0.01", "count": "7"})
     (fault,) = sandbox.control("GET", "faults")["faults"]
     sandbox.client.post("/faults", data={})
@@ -189,7 +202,9 @@ def test_the_console_sets_and_clears_global_faults(sandbox):
 
 
 @pytest.mark.parametrize("amount", ["x", "1.234", "-1", "1e9", "99999", "٣"])
-def test_a_bad_amount_in_a_form_is_explained(sandbox, callbacks, amount):
+def test_a_bad_amount_in_a_form_is_explained(
+    sandbox: SandboxProcess, callbacks: Receiver, amount: Any
+) -> None:
     payment = create(sandbox, callbacks)
     act = f"/payments/{payment['provider_ref']}/act"
     sandbox.client.post(act, data={"action": "pay"})
@@ -200,7 +215,7 @@ def test_a_bad_amount_in_a_form_is_explained(sandbox, callbacks, amount):
     assert "That is not possible" in answer.text
 
 
-def test_what_a_merchant_writes_is_escaped_on_the_pages(sandbox):
+def test_what_a_merchant_writes_is_escaped_on_the_pages(sandbox: SandboxProcess) -> None:
     body = {
         "merchant_ref": "<script>x",
         "amount": 1,
@@ -215,7 +230,9 @@ def test_what_a_merchant_writes_is_escaped_on_the_pages(sandbox):
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-def test_no_page_asks_anything_of_another_host(sandbox, callbacks):
+def test_no_page_asks_anything_of_another_host(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
     payment = create(sandbox, callbacks)
     pages = [httpx.get(sandbox.url + "/").text, httpx.get(payment["checkout_url"]).text]
 
@@ -229,7 +246,9 @@ def test_no_page_asks_anything_of_another_host(sandbox, callbacks):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_payments_and_open_callbacks_survive_the_process(callbacks, how):
+def test_payments_and_open_callbacks_survive_the_process(
+    callbacks: Receiver, how: signal.Signals
+) -> None:
     callbacks.answer = lambda _came: 503
     with running_sandbox(time_scale=0.05) as sandbox:
         payment = create(sandbox, callbacks)
@@ -246,7 +265,7 @@ def test_payments_and_open_callbacks_survive_the_process(callbacks, how):
         assert (kept["status"], kept["captured"]) == ("captured", 1250)
 
 
-def test_a_taken_port_is_one_clear_line():
+def test_a_taken_port_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SandboxDidNotStart) as wrong:
@@ -269,7 +288,9 @@ def test_a_taken_port_is_one_clear_line():
         ("port", 99999, "cannot listen on"),
     ],
 )
-def test_a_bad_option_is_one_clear_line(option, value, said, tmp_path):
+def test_a_bad_option_is_one_clear_line(
+    option: str, value: str | None, said: str, tmp_path: Path
+) -> None:
     options = {"data": tmp_path / "sandbox.sqlite3", option: value}
 
     with pytest.raises(SandboxDidNotStart) as wrong:
@@ -279,12 +300,13 @@ def test_a_bad_option_is_one_clear_line(option, value, said, tmp_path):
     assert str(wrong.value).count("\n") == 1
 
 
-def test_options_can_come_from_the_environment(tmp_path):
+def test_options_can_come_from_the_environment(tmp_path: Path) -> None:
     environment = {"SANDBOX_KEY": KEY, "SANDBOX_WEBHOOK_SECRET": SECRET, "SANDBOX_PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "orders.payments.sandbox", "--data", str(tmp_path / "x" / "y.sqlite3")],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
+        assert process.stdout
         ready = process.stdout.readline()
         process.terminate()
 
@@ -292,7 +314,7 @@ def test_options_can_come_from_the_environment(tmp_path):
     assert process.returncode == 0
 
 
-def test_the_sandbox_knows_no_django():
+def test_the_sandbox_knows_no_django() -> None:
     code = "import sys, orders.payments.sandbox.__main__; sys.exit('django' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

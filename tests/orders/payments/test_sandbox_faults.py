@@ -3,26 +3,33 @@
 import json
 import secrets
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.orders.payments.receiver import Received, Receiver
+from tests.sandbox import SandboxProcess
 from tests.waiting import eventually
+
+Pay = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def pay(sandbox, callbacks):
+def pay(sandbox: SandboxProcess, callbacks: Receiver) -> Pay:
     """Create a payment with the faults in its order's metadata, and let the customer pay."""
 
-    def paying(*faults, act="pay", **script):
+    def paying(*faults: object, act: str = "pay", **script: Any) -> dict[str, Any]:
         payment = create(sandbox, callbacks, sandbox={"faults": faults, **script})
-        return sandbox.act(payment["provider_ref"], act)
+        paid: dict[str, Any] = sandbox.act(payment["provider_ref"], act)
+        return paid
 
     return paying
 
 
-def create(sandbox, callbacks, /, **metadata):
+def create(sandbox: SandboxProcess, callbacks: Receiver, /, **metadata: Any) -> dict[str, Any]:
     body = {
         "merchant_ref": secrets.token_hex(16),
         "amount": 1250,
@@ -30,10 +37,11 @@ def create(sandbox, callbacks, /, **metadata):
         "callback_url": callbacks.url,
         "metadata": metadata,
     }
-    return sandbox.control("POST", "/v1/payments", body)
+    payment: dict[str, Any] = sandbox.control("POST", "/v1/payments", body)
+    return payment
 
 
-def is_genuine(sandbox, received):
+def is_genuine(sandbox: SandboxProcess, received: Received) -> bool:
     try:
         Webhook(sandbox.secret).verify(received.body, received.headers)
     except WebhookVerificationError:
@@ -41,11 +49,13 @@ def is_genuine(sandbox, received):
     return True
 
 
-def states(sandbox, payment):
+def states(sandbox: SandboxProcess, payment: dict[str, Any]) -> list[str]:
     return [delivery["state"] for delivery in sandbox.deliveries(payment["provider_ref"])]
 
 
-def test_without_a_fault_one_genuine_callback_tells_the_truth(sandbox, callbacks, pay):
+def test_without_a_fault_one_genuine_callback_tells_the_truth(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     payment = pay()
 
     (came,) = callbacks.wait_for(1)
@@ -57,7 +67,9 @@ def test_without_a_fault_one_genuine_callback_tells_the_truth(sandbox, callbacks
     eventually(lambda: states(sandbox, payment) == ["delivered"])
 
 
-def test_a_lost_callback_never_comes(sandbox, callbacks, pay):
+def test_a_lost_callback_never_comes(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     payment = pay("callback_lost")
 
     # A later event that does come shows that the first would have, too.
@@ -69,7 +81,7 @@ def test_a_lost_callback_never_comes(sandbox, callbacks, pay):
     eventually(lambda: states(sandbox, payment) == ["lost", "delivered"])
 
 
-def test_a_delayed_callback_comes_late(callbacks, pay):
+def test_a_delayed_callback_comes_late(callbacks: Receiver, pay: Pay) -> None:
     started = time.monotonic()
 
     pay({"fault": "callback_delayed", "seconds": 0.6})
@@ -78,14 +90,14 @@ def test_a_delayed_callback_comes_late(callbacks, pay):
     assert time.monotonic() - started >= 0.6
 
 
-def test_a_doubled_callback_comes_twice_under_one_id(callbacks, pay):
+def test_a_doubled_callback_comes_twice_under_one_id(callbacks: Receiver, pay: Pay) -> None:
     pay("callback_doubled")
 
     first, second = callbacks.wait_for(2)
     assert (first.event_id, first.body) == (second.event_id, second.body)
 
 
-def test_out_of_order_the_newer_state_comes_first(callbacks, pay):
+def test_out_of_order_the_newer_state_comes_first(callbacks: Receiver, pay: Pay) -> None:
     pay({"fault": "callback_out_of_order", "count": 1})
 
     types = [json.loads(came.body)["type"] for came in callbacks.wait_for(2)]
@@ -94,8 +106,8 @@ def test_out_of_order_the_newer_state_comes_first(callbacks, pay):
 
 @pytest.mark.parametrize(("with_true", "genuine"), [(True, [False, True]), (False, [False])])
 def test_a_forged_callback_has_another_id_and_a_wrong_signature(
-    sandbox, callbacks, pay, with_true, genuine
-):
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay, with_true: bool, genuine: Any
+) -> None:
     callbacks.answer = lambda came: 200 if is_genuine(sandbox, came) else 400
 
     payment = pay({"fault": "callback_forged", "with_true": with_true})
@@ -109,7 +121,9 @@ def test_a_forged_callback_has_another_id_and_a_wrong_signature(
     )
 
 
-def test_a_truncated_callback_is_cut_after_signing(sandbox, callbacks, pay):
+def test_a_truncated_callback_is_cut_after_signing(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     pay("callback_truncated")
 
     (came,) = callbacks.wait_for(1)
@@ -118,7 +132,9 @@ def test_a_truncated_callback_is_cut_after_signing(sandbox, callbacks, pay):
         json.loads(came.body)
 
 
-def test_a_garbled_callback_is_signed_nonsense(sandbox, callbacks, pay):
+def test_a_garbled_callback_is_signed_nonsense(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     pay("callback_garbled")
 
     (came,) = callbacks.wait_for(1)
@@ -135,7 +151,9 @@ def test_a_garbled_callback_is_signed_nonsense(sandbox, callbacks, pay):
         ("callback_wrong_currency", "currency", "XTS"),
     ],
 )
-def test_a_wrong_figure_is_signed_all_the_same(sandbox, callbacks, pay, fault, field, told):
+def test_a_wrong_figure_is_signed_all_the_same(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay, fault: Any, field: str, told: object
+) -> None:
     payment = pay(fault)
 
     (came,) = callbacks.wait_for(1)
@@ -144,7 +162,9 @@ def test_a_wrong_figure_is_signed_all_the_same(sandbox, callbacks, pay, fault, f
     assert payment[field] != told
 
 
-def test_a_callback_is_sent_again_until_it_is_taken(sandbox, callbacks, pay):
+def test_a_callback_is_sent_again_until_it_is_taken(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     statuses = iter([500, 302, 404, 204])
     callbacks.answer = lambda _came: next(statuses)
 
@@ -162,7 +182,9 @@ def test_a_callback_is_sent_again_until_it_is_taken(sandbox, callbacks, pay):
     assert pauses == sorted(pauses)  # 1 s, 2 s, 4 s, each ±20 %, scaled
 
 
-def test_a_fault_with_a_count_happens_that_often(sandbox, callbacks, pay):
+def test_a_fault_with_a_count_happens_that_often(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     payment = pay({"fault": "callback_lost", "count": 1})
 
     sandbox.act(payment["provider_ref"], "refund", 100)
@@ -172,14 +194,18 @@ def test_a_fault_with_a_count_happens_that_often(sandbox, callbacks, pay):
     eventually(lambda: states(sandbox, payment) == ["lost", "delivered", "delivered"])
 
 
-def test_global_faults_meet_every_payment(sandbox, callbacks, pay):
+def test_global_faults_meet_every_payment(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     sandbox.set_faults("callback_lost")
 
     assert states(sandbox, pay()) == ["lost"]
     assert states(sandbox, pay()) == ["lost"]
 
 
-def test_a_fault_in_the_metadata_meets_the_create_call_itself_once(sandbox, callbacks):
+def test_a_fault_in_the_metadata_meets_the_create_call_itself_once(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
     body = {
         "merchant_ref": secrets.token_hex(16),
         "amount": 1,
@@ -200,7 +226,9 @@ def test_a_fault_in_the_metadata_meets_the_create_call_itself_once(sandbox, call
         ("answer_500", 500, None),
     ],
 )
-def test_the_next_n_answers_are_errors(sandbox, pay, fault, status, retry_after):
+def test_the_next_n_answers_are_errors(
+    sandbox: SandboxProcess, pay: Pay, fault: Any, status: int, retry_after: str | None
+) -> None:
     payment = pay()
     fault = {"fault": fault} if isinstance(fault, str) else fault
     sandbox.set_faults({**fault, "count": 2, "calls": ["fetch"]}, ref=payment["provider_ref"])
@@ -211,7 +239,9 @@ def test_the_next_n_answers_are_errors(sandbox, pay, fault, status, retry_after)
     assert answers[0].headers.get("retry-after") == retry_after
 
 
-def test_a_cut_connection_gives_no_byte_and_the_work_is_done(sandbox, pay):
+def test_a_cut_connection_gives_no_byte_and_the_work_is_done(
+    sandbox: SandboxProcess, pay: Pay
+) -> None:
     payment = pay()
     path = f"/v1/payments/{payment['provider_ref']}"
     sandbox.set_faults({"fault": "connection_cut", "calls": ["refund"]})
@@ -229,7 +259,9 @@ def test_a_cut_connection_gives_no_byte_and_the_work_is_done(sandbox, pay):
         ("dispute_later", ["payment.captured", "dispute.opened"]),
     ],
 )
-def test_a_payment_can_change_by_itself_later(callbacks, pay, fault, types):
+def test_a_payment_can_change_by_itself_later(
+    callbacks: Receiver, pay: Pay, fault: Any, types: list[str]
+) -> None:
     pay({"fault": fault, "seconds": 0.2})
 
     assert [json.loads(came.body)["type"] for came in callbacks.wait_for(2)] == types
@@ -238,7 +270,9 @@ def test_a_payment_can_change_by_itself_later(callbacks, pay, fault, types):
 @pytest.mark.parametrize(
     ("fault", "end"), [("refund_pending", "succeeded"), ("refund_fails", "failed")]
 )
-def test_a_refund_can_take_a_while(sandbox, callbacks, pay, fault, end):
+def test_a_refund_can_take_a_while(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay, fault: Any, end: str
+) -> None:
     payment = pay({"fault": fault, "seconds": 0.2})
 
     pending = sandbox.act(payment["provider_ref"], "refund", 100)
@@ -264,7 +298,9 @@ def test_a_refund_can_take_a_while(sandbox, callbacks, pay, fault, end):
         ),
     ],
 )
-def test_a_confirmed_payment_ends_as_its_metadata_says(sandbox, callbacks, script, types):
+def test_a_confirmed_payment_ends_as_its_metadata_says(
+    sandbox: SandboxProcess, callbacks: Receiver, script: Any, types: list[str]
+) -> None:
     body = {
         "merchant_ref": secrets.token_hex(16),
         "amount": 1,
@@ -281,14 +317,18 @@ def test_a_confirmed_payment_ends_as_its_metadata_says(sandbox, callbacks, scrip
     assert answer == told[0]["data"]
 
 
-def test_an_unconfirmed_payment_can_be_paid_by_itself(sandbox, callbacks):
+def test_an_unconfirmed_payment_can_be_paid_by_itself(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
     create(sandbox, callbacks, sandbox={"outcome": "paid", "settle_after": 0.1})
 
     (came,) = callbacks.wait_for(1)
     assert json.loads(came.body)["type"] == "payment.captured"
 
 
-def test_a_callback_can_overtake_the_answer_to_the_create_call(sandbox, callbacks):
+def test_a_callback_can_overtake_the_answer_to_the_create_call(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
     body = {
         "merchant_ref": secrets.token_hex(16),
         "amount": 1,
@@ -314,7 +354,9 @@ def test_a_callback_can_overtake_the_answer_to_the_create_call(sandbox, callback
         "callback_lost",
     ],
 )
-def test_a_script_that_makes_no_sense_is_refused(sandbox, callbacks, script):
+def test_a_script_that_makes_no_sense_is_refused(
+    sandbox: SandboxProcess, callbacks: Receiver, script: Any
+) -> None:
     with pytest.raises(AssertionError, match="HTTP 422"):
         create(sandbox, callbacks, sandbox=script)
 
@@ -322,7 +364,9 @@ def test_a_script_that_makes_no_sense_is_refused(sandbox, callbacks, script):
 # crafted callbacks
 
 
-def test_an_older_state_can_be_sent_again(sandbox, callbacks, pay):
+def test_an_older_state_can_be_sent_again(
+    sandbox: SandboxProcess, callbacks: Receiver, pay: Pay
+) -> None:
     payment = pay(act="process")
     (processing,) = callbacks.wait_for(1)
     sandbox.act(payment["provider_ref"], "pay")
@@ -347,7 +391,9 @@ def test_an_older_state_can_be_sent_again(sandbox, callbacks, pay):
         ({}, True, 1250),
     ],
 )
-def test_a_callback_can_be_crafted(sandbox, callbacks, crafted, genuine, amount):
+def test_a_callback_can_be_crafted(
+    sandbox: SandboxProcess, callbacks: Receiver, crafted: dict[str, Any], genuine: Any, amount: Any
+) -> None:
     payment = create(sandbox, callbacks)
 
     sandbox.control("POST", f"payments/{payment['provider_ref']}/callbacks", crafted)
