@@ -13,6 +13,17 @@ from pathlib import Path
 
 USER = "nobody"
 
+# PostgreSQL only looks at its uid; the capability lets it through folders that are closed to others. Without the
+# securebit the kernel disregards the capability in access(2), by which PostgreSQL looks for its own programs.
+_PASS = [
+    "--securebits",
+    "+no_setuid_fixup",
+    "--inh-caps",
+    "+dac_override",
+    "--ambient-caps",
+    "+dac_override",
+]
+
 
 class Unreachable(Exception):
     """`nobody` cannot reach a folder; the message says which."""
@@ -52,8 +63,7 @@ def prefix(*needed: Path) -> list[str]:
             str(user.pw_gid),
             "--clear-groups",
         ]
-        # Postgres only looks at its uid; the capability lets it through folders that are closed to others.
-        extra = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"] if closed else []
+        extra = _PASS if closed else []
         return [*words, *extra, "--"]
     if closed:
         raise Unreachable(f"as root, PostgreSQL runs as '{USER}', to whom {closed[0]} is closed")
