@@ -6,7 +6,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
 from backend import embedded
-from backend.environment import BASE_DIR, read
+from backend.environment import read
 
 ENV = read()
 
@@ -67,8 +67,9 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = (
+    True  # served from where they lie: no collectstatic, no second copy to forget
+)
 LOGIN_URL = "admin:login"
 
 # HTTPS wherever the public address says so. The proxy in front must set X-Forwarded-Proto.
@@ -143,12 +144,17 @@ if VALKEY_URL.startswith("unix://"):
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": VALKEY_TIMEOUT,
     "socket_timeout": VALKEY_TIMEOUT,
+    # A worker whose connection has gone silent notices within 1 + 2 × this; kombu's own 25 would make it 51 seconds.
+    "health_check_interval": 3,
     "global_keyprefix": "ordercast.",
     "visibility_timeout": 600,
     "max_retries": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = (
+    True  # for late acknowledgement, of which we have none
+)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_DEFAULT_QUEUE = "ordercast"
