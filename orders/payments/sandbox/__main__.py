@@ -110,6 +110,7 @@ def main() -> None:
         app,
         http=CuttableProtocol,
         log_level="warning",
+        proxy_headers=False,  # a connection is cut by the address that it really has
         timeout_keep_alive=30,
         timeout_graceful_shutdown=2,  # an answer that is slow on purpose need not be waited for
     )

@@ -2,7 +2,11 @@
 
 import base64
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from orders.payments.base import BadSignature, Malformed, PaymentStatus, Provider, Snapshot
+from orders.payments.base import (
+    AmbiguousOutcome,
+    BadSignature,
+    CancelPayment,
+    Malformed,
+    PaymentStatus,
+    Provider,
+    Snapshot,
+)
 from orders.payments.house import House
 from orders.payments.signatures import Signatures, retry_after
 from tests.orders.payments.conformance import TIMEOUT, ProviderConformance, World, asked
@@ -215,7 +227,54 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
     assert retry_after(value, NOW) == seconds
 
 
-def test_a_fetch_by_a_wrong_key_is_refused(world: World, sandbox: SandboxProcess) -> None:
+@contextmanager
+def raw_server(*chunks: bytes, pause: float = 0.0) -> Iterator[str]:
+    """Answers one request with these bytes, and hangs up when they are sent or nobody listens."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            for chunk in chunks:
+                connection.sendall(chunk)
+                done.wait(pause)
+
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "pause"),
+    [
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n", *[b" "] * 99], 0.1),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 3000000\r\n\r\n", *[b" " * 100_000] * 30], 0),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"], 0),
+        ([b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"], 0),
+        ([b"HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n"], 0),
+        ([b"SSH-2.0-hello\r\n"], 0),
+    ],
+    ids=["drips", "endless", "cut", "not gzip", "redirect", "not HTTP"],
+)
+def test_an_answer_from_something_else_ends_soon_and_is_ambiguous(
+    chunks: list[bytes], pause: float
+) -> None:
+    with raw_server(*chunks, pause=pause) as url:
+        house = House(url, "key", [SECRET], TIMEOUT)
+        started = time.monotonic()
+        with pytest.raises(AmbiguousOutcome):
+            house.cancel(CancelPayment(merchant_ref="m", provider_ref="p"))
+        took = time.monotonic() - started
+        house.close()
+
+    assert took < TIMEOUT * 3
+
+
+def test_a_wrong_key_is_refused(world: World, sandbox: SandboxProcess) -> None:
     stranger = House(sandbox.url, "wrong", [sandbox.secret], TIMEOUT)
 
     with pytest.raises(Exception, match="401") as refused:
