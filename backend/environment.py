@@ -102,6 +102,13 @@ class Environment(BaseSettings):
         examples=["10"],
         description="Seconds that one call to a provider may take.",
     )
+    ORDERCAST_PROVIDER_RATE: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        examples=["50"],
+        description="Questions a second that the reconciler may put to each provider account, over all workers.",
+    )
     ORDERCAST_TICK_SECONDS: int = Field(
         15,
         ge=1,

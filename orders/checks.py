@@ -4,6 +4,7 @@
 that a second worker passes it by, and a dead worker's claim runs out by itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -25,6 +26,7 @@ class Claim:
     """A payment that is ours to look at until `until`."""
 
     payment_id: int
+    provider: str
     until: datetime
 
 
@@ -52,19 +54,25 @@ def schedule(payment: Payment, now: datetime) -> None:
     )
 
 
-def claim_due(now: datetime, limit: int) -> list[Claim]:
+def claim_due(
+    now: datetime, limit: int, *, provider: str | None = None, excluding: Sequence[str] = ()
+) -> list[Claim]:
     """Claim up to `limit` payments that are due, the longest waiting first, passing by those another has locked."""
     until = now + LEASE
+    due = Payment.objects.filter(next_check_at__lte=now).exclude(provider__in=excluding)
+    if provider is not None:
+        due = due.filter(provider=provider)
     with transaction.atomic():
-        due = (
-            Payment.objects.filter(next_check_at__lte=now)
-            .order_by("next_check_at")
-            .select_for_update(skip_locked=True)
-            .values_list("pk", flat=True)[:limit]
-        )
-        ids = list(due)
-        Payment.objects.filter(pk__in=ids).update(next_check_at=until)
-    return [Claim(payment_id, until) for payment_id in ids]
+        rows = due.order_by("next_check_at").select_for_update(skip_locked=True)
+        found = list(rows.values_list("pk", "provider")[:limit])
+        Payment.objects.filter(pk__in=[pk for pk, _ in found]).update(next_check_at=until)
+    return [Claim(pk, name, until) for pk, name in found]
+
+
+def count_due(now: datetime, limit: int, provider: str) -> int:
+    """How many payments of the provider are due, counted to `limit` at most."""
+    due = Payment.objects.filter(next_check_at__lte=now, provider=provider)
+    return due[:limit].count()
 
 
 @dataclass(frozen=True, kw_only=True)

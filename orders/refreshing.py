@@ -59,7 +59,10 @@ def refresh_payment(
 
 
 def _ask(payment: Payment, cause: Cause) -> checks.Look:
-    provider = registry.get(payment.provider)
+    try:
+        provider = registry.get(payment.provider)
+    except registry.UnknownProvider as error:
+        return checks.Look(found="error", detail=str(error))
     try:
         _repeat_unanswered(payment, cause)
         seen = Order.objects.values_list("version", flat=True).get(pk=payment.order_id)

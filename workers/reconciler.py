@@ -5,6 +5,7 @@ Limit: the pages hear of what a tick finds in the same way as of everything else
 """
 
 import logging
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from django.utils import timezone
 from orders import checks, commands, receipts, refreshing
 from orders.cause import Cause, Source
 from orders.errors import OrderError
+from orders.payments import registry
+from workers.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -39,32 +42,65 @@ class Tick:
 
 
 def tick() -> Tick:
-    """Look at everything that is due now, or as much of it as one tick may take; the next tick goes on."""
+    """Look at everything that is due now, or as much of it as budgets and one tick's time allow."""
     began = timezone.now()
     retried = len(receipts.retry_unmatched(began))
     expired = _expire_overdue()
     found: Counter[str] = Counter()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
         while timezone.now() - began < LONGEST_TICK:
-            claims = checks.claim_due(timezone.now(), BATCH)
-            if not claims:
+            claims, wait = _claim_round()
+            if claims:
+                found.update(pool.map(_look, claims))
+            elif wait is None:
                 break
-            found.update(pool.map(_look, claims))
+            else:
+                time.sleep(wait)
     result = Tick(found, expired, retried)
     if result.checked or expired or retried:
-        log.info("checked %d payments: %s; expired %d; receipts tried again %d",
-                 result.checked, dict(found), expired, retried)  # fmt: skip
+        log.info(
+            "checked %d payments: %s; expired %d; receipts tried again %d",
+            result.checked,
+            dict(found),
+            expired,
+            retried,
+        )
     return result
+
+
+def _claim_round() -> tuple[list[checks.Claim], float | None]:
+    """What is due and may be asked now, of every provider; and the seconds until a spent budget gives more.
+
+    A payment whose provider is no longer configured is claimed too: its look fails, is logged, and in the end a
+    person is called.
+    """
+    now = timezone.now()
+    known = registry.names()
+    claims = checks.claim_due(now, BATCH, excluding=known)
+    waits = []
+    for provider in known:
+        due = checks.count_due(now, BATCH, provider)
+        if not due:
+            continue
+        allowance = Guard(provider).allowance(due)
+        if allowance.questions:
+            claims += checks.claim_due(now, allowance.questions, provider=provider)
+        elif allowance.wait is not None:
+            waits.append(allowance.wait)
+    return claims, min(waits, default=None)
 
 
 def _look(claim: checks.Claim) -> str:
     try:
-        return refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim).found
-    except Exception:
+        found = refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim).found
+    except Exception:  # one payment's defect must not keep the others from being looked at
         log.exception(
-            "the check of payment %d failed; it is due again at %s", claim.payment_id, claim.until
+            "the check of payment %d failed; due again at %s", claim.payment_id, claim.until
         )
         return "error"
+    else:
+        Guard(claim.provider).report(found)
+        return found
     finally:
         connection.close()  # back to the pool: this thread will not serve a request that would do it
 

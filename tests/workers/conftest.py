@@ -44,9 +44,9 @@ def provider(
     registry.cache_clear()
 
 
-def begun(total: int = 1_000, **options: int) -> tuple[Order, Payment]:
+def begun(total: int = 1_000) -> tuple[Order, Payment]:
     """An order with a payment that waits at the provider."""
-    order, _ = commands.create_order(total=total, currency="EUR", cause=API, **options)
+    order, _ = commands.create_order(total=total, currency="EUR", cause=API)
     payment = conversations.start_payment(order.ref, mode="callback", cause=API)
     return order, payment
 
