@@ -10,4 +10,5 @@ urlpatterns = [
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("", include("orders.urls")),
+    path("", include("realtime.urls")),
 ]

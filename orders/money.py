@@ -1,0 +1,64 @@
+"""How an amount in minor units is written for people. The one place that knows how many decimals a currency has."""
+
+from dataclasses import dataclass
+
+from django.utils.formats import get_format
+from django.utils.translation import pgettext
+
+# ISO 4217: the currencies whose minor unit is not a hundredth.
+_NONE = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG",
+    "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
+})  # fmt: skip
+_THREE = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+_FOUR = frozenset({"CLF", "UYW"})
+_DECIMALS = {**dict.fromkeys(_NONE, 0), **dict.fromkeys(_THREE, 3), **dict.fromkeys(_FOUR, 4)}
+# Only signs that mean one currency to every reader; all others are written with their code.
+_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "ILS": "₪"}
+
+
+def decimals(currency: str) -> int:
+    """How many digits stand behind the decimal point."""
+    return _DECIMALS.get(currency.upper(), 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spelling:
+    """How amounts of one currency are written in the active language. The browser gets the same five values."""
+
+    digits: int
+    decimal: str
+    group: str
+    before: str
+    after: str
+
+    def write(self, amount: int) -> str:
+        whole, rest = divmod(abs(amount), 10**self.digits)
+        point = f"{self.decimal}{rest:0{self.digits}d}" if self.digits else ""
+        number = f"{whole:,}".replace(",", self.group)
+        return f"{'−' if amount < 0 else ''}{self.before}{number}{point}{self.after}"
+
+
+def spelling(currency: str) -> Spelling:
+    """The spelling of a currency (ISO 4217) in the active language."""
+    sign = _SIGNS.get(currency)
+    pattern = (
+        # Translators: where the sign stands; "{n}\u00a0{sign}" puts it behind.
+        pgettext("amount", "{sign}{n}").replace("{sign}", sign)
+        if sign
+        # Translators: the same for a three-letter currency code.
+        else pgettext("amount", "{code}\u00a0{n}").replace("{code}", currency)
+    )
+    before, _, after = pattern.partition("{n}")
+    return Spelling(
+        digits=decimals(currency),
+        decimal=str(get_format("DECIMAL_SEPARATOR")),
+        group=str(get_format("THOUSAND_SEPARATOR")),
+        before=before,
+        after=after,
+    )
+
+
+def written(amount: int, currency: str) -> str:
+    """`1250, "EUR"` is "€12.50"; `500, "JPY"` is "¥500"; `1250, "KWD"` is "KWD 1.250"."""
+    return spelling(currency).write(amount)

@@ -1,0 +1,146 @@
+"""What an order page shows, made from one reading of the order's stream.
+
+The browser goes on from the very version that is shown here, by the same words and the same rules
+(`static/realtime/order-page.js`), so nothing here uses more of an event than its frame carries.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from orders import money, queries
+from orders.events import EventRecord
+from orders.models import Order
+from orders.states import UNPAID
+from realtime import words
+
+_AMOUNTS = ("captured", "refunded", "disputed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the timeline."""
+
+    version: int
+    title: words.Text
+    detail: words.Text
+    is_reason: bool  # the detail says why; otherwise it is an amount
+    tone: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    label: words.Text
+    number: int
+    status: str  # done, now, problem or ahead
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderView:
+    """One order at one version. Amounts are already written out; `timeline` is newest first."""
+
+    ref: str
+    epoch: str
+    version: int
+    state: str
+    title: str
+    says: words.StateWords
+    total: str
+    amounts: dict[str, str]  # those that are not nothing
+    is_reviewed: bool
+    is_cancelling: bool
+    steps: list[Step]
+    timeline: list[Entry]
+    pay_until: datetime | None
+    currency: str
+
+    @property
+    def action_text(self) -> words.Text:
+        return words.ACTIONS.get(self.says.action, "")
+
+    def for_browser(self) -> dict[str, Any]:
+        """What the page's script needs in order to go on from here."""
+        return {
+            "order": self.ref,
+            "cursor": {"epoch": self.epoch, "version": self.version},
+            "state": self.state,
+            "is_cancelling": self.is_cancelling,
+            "money": asdict(money.spelling(self.currency)),
+            **words.for_browser(),
+        }
+
+
+def of(order: Order) -> OrderView:
+    """The order as the journal tells it now; what never changes is taken from the row."""
+    reading = queries.read_streams({order.ref: 0})
+    stream = reading.streams[order.ref]
+    if stream.is_cut:
+        # More history than a page shows: its end is enough.
+        reading = queries.read_streams({order.ref: stream.version - queries.TAIL_LIMIT})
+        stream = reading.streams[order.ref]
+    spelled = money.spelling(stream.facts["currency"])
+    is_cancelling = is_being_cancelled(stream.events)
+    says = words.SHOWN[words.CANCELLING if is_cancelling else stream.state]
+    return OrderView(
+        ref=order.ref,
+        epoch=reading.epoch,
+        version=stream.version,
+        state=stream.state,
+        title=title_of(order),
+        says=says,
+        total=spelled.write(stream.facts["total"]),
+        amounts={n: spelled.write(stream.facts[n]) if stream.facts[n] else "" for n in _AMOUNTS},
+        is_reviewed=stream.facts["needs_review"],
+        is_cancelling=is_cancelling,
+        steps=_steps(says),
+        timeline=timeline(stream.events, spelled),
+        pay_until=order.expires_at,
+        currency=stream.facts["currency"],
+    )
+
+
+def title_of(order: Order) -> str:
+    """What the shop called the order, if it did."""
+    title = order.metadata.get("title")
+    return title[:120] if isinstance(title, str) else ""
+
+
+def is_being_cancelled(events: Iterable[EventRecord]) -> bool:
+    """Whether a cancellation is wished for and not yet settled one way or the other."""
+    wished = False
+    for event in events:
+        wished = (wished or event.type == "order.cancellation_requested") and event.state in UNPAID
+    return wished
+
+
+def timeline(events: Iterable[EventRecord], spelled: money.Spelling) -> list[Entry]:
+    """The events that concern the customer, newest first."""
+    return [
+        Entry(
+            version=event.version,
+            title=says.title,
+            detail=_detail(says.detail, event.public_data, spelled),
+            is_reason=says.detail == "code",
+            tone=says.tone,
+            at=event.at,
+        )
+        for event in sorted(events, key=lambda e: -e.version)
+        if (says := words.EVENTS.get(event.type))
+    ]
+
+
+def _detail(name: str, data: dict[str, Any], spelled: money.Spelling) -> words.Text:
+    if name == "code":
+        return words.FAILURES.get(data.get("code", ""), "")
+    return spelled.write(data[name]) if name in data else ""
+
+
+def _steps(says: words.StateWords) -> list[Step]:
+    def status(number: int) -> str:
+        if number == says.step:
+            return "problem" if says.tone == "bad" else "now"
+        return "done" if number < says.step else "ahead"
+
+    return [Step(label=text, number=n, status=status(n)) for n, text in enumerate(words.STEPS, 1)]

@@ -1,0 +1,138 @@
+"""The pages that customers see: one order, my orders, and where to begin. Right without JavaScript; live with it."""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from orders import access, conversations, money, queries
+from orders.cause import Cause, Source
+from orders.errors import IllegalMove, ProviderRefused
+from orders.models import Order, Payment
+from orders.payments.base import PaymentStatus
+from orders.serialising import page_url
+from orders.states import UNPAID
+from realtime import order_view, words
+
+LISTED = 50  # orders on "my orders", the newest
+
+_REF = re.compile("[0-9a-f]{32}")
+_OPEN = ("intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
+# No script or style stands in a page, so the strictest policy serves. A WebSocket to the page's own host is 'self'.
+_POLICY = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+
+
+@require_safe
+def start(request: HttpRequest) -> HttpResponse:
+    """What this is, and where to go from here."""
+    return _page(request, "start")
+
+
+@login_required(login_url="login")
+@require_safe
+def my_orders(request: HttpRequest) -> HttpResponse:
+    """The newest orders of whoever is logged in, live."""
+    orders = Order.objects.filter(customer=request.user.pk).order_by("-pk")[:LISTED]
+    word = queries.epoch()
+    rows = [
+        {
+            "order": order,
+            "title": order_view.title_of(order),
+            "says": words.STATES[order.state],
+            "total": money.written(order.total, order.currency),
+        }
+        for order in orders
+    ]
+    watched = [{"order": r.ref, "cursor": {"epoch": word, "version": r.version}} for r in orders]
+    page = {"orders": watched, **words.for_browser()}
+    return _page(request, "orders", {"rows": rows, "page": page})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def order(request: HttpRequest, ref: str) -> HttpResponse:
+    """One order, for its customer, staff with the permission, or whoever has its grant; POST begins to pay.
+
+    An unknown order, one that is not yours and a bad grant look the same.
+    """
+    grant = request.GET.get("grant", "")
+    found, has_run_out = _visible(request, ref, grant)
+    if found is None:
+        context = {"has_run_out": has_run_out, "asked_for": request.get_full_path()}
+        return _page(request, "no_order", context, status=404)
+    if request.method == "POST":
+        return _pay(request, found, grant)
+    view = order_view.of(found)
+    page = {**view.for_browser(), "grant": grant}
+    return _page(request, "order", {"view": view, "page": page})
+
+
+def _visible(request: HttpRequest, ref: str, grant: str) -> tuple[Order | None, bool]:
+    """The order if it may be seen, and whether the link to it has run out."""
+    if not _REF.fullmatch(ref):
+        return None, False
+    may_see = bool(access.visible_refs(request.user, [ref]))
+    has_run_out = False
+    if grant and not may_see:
+        try:
+            may_see = ref in access.read_grant(grant)
+        except access.TokenExpired:
+            has_run_out = True
+        except access.BadToken:
+            pass
+    found = Order.objects.filter(ref=ref).first() if may_see else None
+    return found, has_run_out
+
+
+def _pay(request: HttpRequest, order: Order, grant: str) -> HttpResponse:
+    """On to the open payment's checkout, or to that of a new payment; back to the page where there is none."""
+    here = request.get_full_path()
+    if order.state not in UNPAID or order.is_cancelling:
+        return redirect(here)  # it has moved on meanwhile; the page says where to
+    attempts = order.payments.order_by("-pk")
+    payment = attempts.filter(status__in=_OPEN).first()
+    if payment is None:
+        try:
+            payment = _begin(request, order, attempts.first(), grant)
+        except IllegalMove:
+            return redirect(here)
+        except ProviderRefused:
+            messages.error(request, _("This payment could not be started. Please try again later."))
+            return redirect(here)
+    if payment.status == PaymentStatus.PENDING and payment.checkout_url:
+        return HttpResponseRedirect(payment.checkout_url)
+    messages.info(request, _("Your payment is being prepared. Please try again in a few seconds."))
+    return redirect(here)
+
+
+def _begin(request: HttpRequest, order: Order, latest: Payment | None, grant: str) -> Payment:
+    # Two presses of one button, or one in each of two tabs, follow the same attempt: they get the same new one.
+    key = f"page-after-{latest.pk if latest else 0}"
+    actor = request.user.get_username() or "guest"
+    return conversations.start_payment(
+        order.ref,
+        mode=Payment.Mode.CALLBACK,
+        cause=Cause(Source.API, actor, "order page"),
+        return_url=page_url(order.ref, grant),
+        idempotency_key=key,
+    )
+
+
+def _page(
+    request: HttpRequest, name: str, context: dict[str, Any] | None = None, *, status: int = 200
+) -> HttpResponse:
+    log_in = f"{reverse('login')}?{urlencode({'next': request.get_full_path()})}"
+    answer = render(
+        request, f"realtime/{name}.html", {"log_in": log_in, **(context or {})}, status=status
+    )
+    answer["Content-Security-Policy"] = _POLICY
+    answer["Cache-Control"] = "private, no-cache"
+    answer["Referrer-Policy"] = "same-origin"  # a page's address may hold a grant
+    answer["X-Robots-Tag"] = "noindex"
+    return answer

@@ -1,0 +1,23 @@
+// "My orders": every row on one socket.
+import { OrderStream } from "./ordercast.js";
+
+const page = JSON.parse(document.getElementById("page").textContent);
+const lang = document.documentElement.lang;
+
+for (const time of document.querySelectorAll("time")) {
+  const at = new Date(time.dateTime);
+  time.textContent = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(at);
+}
+
+for (const { order, cursor } of page.orders) {
+  const stream = new OrderStream({ url: location.origin, order, cursor });
+  const show = () => {
+    const pill = document.querySelector(`[data-order="${order}"] [data-short]`);
+    const says = page.states[stream.state];
+    if (!says) return;
+    pill.textContent = says.short;
+    pill.dataset.tone = says.tone;
+  };
+  stream.addEventListener("event", show);
+  stream.addEventListener("snapshot", show);
+}

@@ -1,0 +1,213 @@
+"""What the pages say to a customer, in plain words: for the server's templates, and handed on to the browser.
+
+Each state, event and failure has its entry here and nowhere else. The words promise nothing that the state does not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from orders.states import State
+
+Text = str | Promise
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateWords:
+    """`tone` is how it looks: wait, busy, good, bad, over. `step` is how far the progress has come (0: none is shown).
+    `action` names the button, if there is something to do."""
+
+    headline: Text
+    next: Text
+    short: Text
+    tone: str
+    step: int = 0
+    action: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventWords:
+    """`detail` is the value that is shown beside the title: the name of an amount, or "code" for why it failed."""
+
+    title: Text
+    detail: str = ""
+    tone: str = ""
+
+
+STEPS: tuple[Text, ...] = (
+    pgettext_lazy("step", "Ordered"),
+    pgettext_lazy("step", "Payment"),
+    pgettext_lazy("step", "Bank"),
+    pgettext_lazy("step", "Paid"),
+)
+ACTIONS: Mapping[str, Text] = {
+    "pay": _("Pay now"),
+    "continue": _("Continue to payment"),
+    "again": _("Pay again"),
+}
+
+STATES: Mapping[str, StateWords] = {
+    State.CREATED: StateWords(
+        headline=_("Ready for your payment"),
+        next=_("Pay when it suits you. This page shows at once when your payment has arrived."),
+        short=_("To be paid"),
+        tone="wait",
+        step=2,
+        action="pay",
+    ),
+    State.AWAITING_PAYMENT: StateWords(
+        headline=_("Waiting for your payment"),
+        next=_("Finish paying at the checkout. If you have just paid, we hear of it in a moment."),
+        short=_("Waiting for payment"),
+        tone="wait",
+        step=2,
+        action="continue",
+    ),
+    State.PROCESSING: StateWords(
+        headline=_("Confirming with your bank"),
+        next=_(
+            "We are waiting for your bank; this usually takes a minute. You can close this page."
+        ),
+        short=_("Being confirmed"),
+        tone="busy",
+        step=3,
+    ),
+    State.AUTHORISED: StateWords(
+        headline=_("Your payment is reserved"),
+        next=_(
+            "Your bank has set the amount aside. We collect it when your order is ready; "
+            "there is nothing to do for you."
+        ),
+        short=_("Reserved"),
+        tone="busy",
+        step=3,
+    ),
+    State.PAID: StateWords(
+        headline=_("Paid, thank you"),
+        next=_("Your payment has arrived. There is nothing more to do for you."),
+        short=_("Paid"),
+        tone="good",
+        step=5,
+    ),
+    State.PARTIALLY_REFUNDED: StateWords(
+        headline=_("Partly refunded"),
+        next=_(
+            "We have sent part of the money back. Your bank may take a few days to show it in your account."
+        ),
+        short=_("Partly refunded"),
+        tone="good",
+    ),
+    State.REFUNDED: StateWords(
+        headline=_("Refunded"),
+        next=_(
+            "We have sent your money back. Your bank may take a few days to show it in your account."
+        ),
+        short=_("Refunded"),
+        tone="good",
+    ),
+    State.DISPUTED: StateWords(
+        headline=_("Your bank is looking into this payment"),
+        next=_(
+            "The payment was disputed. Banks often take some weeks to decide; this page shows the outcome."
+        ),
+        short=_("Disputed"),
+        tone="wait",
+    ),
+    State.CHARGED_BACK: StateWords(
+        headline=_("Your bank took the payment back"),
+        next=_("The dispute has ended, and your bank has returned the money to you."),
+        short=_("Charged back"),
+        tone="over",
+    ),
+    State.FAILED: StateWords(
+        headline=_("The payment did not go through"),
+        next=_("You can try again, in the same way or with another card or account."),
+        short=_("Not paid"),
+        tone="bad",
+        step=2,
+        action="again",
+    ),
+    State.CANCELLED: StateWords(
+        headline=_("This order is cancelled"),
+        next=_("Nothing more will be charged. To buy after all, please place a new order."),
+        short=_("Cancelled"),
+        tone="over",
+    ),
+    State.EXPIRED: StateWords(
+        headline=_("The time to pay has run out"),
+        next=_("This order can no longer be paid. To buy after all, please place a new order."),
+        short=_("Expired"),
+        tone="over",
+    ),
+}
+
+# Not a state of the order's money: shown instead of it while a cancellation waits for the provider.
+CANCELLING = "cancelling"
+SHOWN: Mapping[str, StateWords] = {
+    **STATES,
+    CANCELLING: StateWords(
+        headline=_("This order is being cancelled"),
+        next=_("We are waiting for the payment provider to confirm that nothing will be charged."),
+        short=_("Being cancelled"),
+        tone="busy",
+    ),
+}
+
+# An event that is not here is none of the customer's business, and is not shown.
+EVENTS: Mapping[str, EventWords] = {
+    "order.created": EventWords(title=_("Order placed"), detail="total"),
+    "payment.started": EventWords(title=_("Payment started")),
+    "payment.processing": EventWords(title=_("Your bank is confirming the payment")),
+    "payment.authorised": EventWords(title=_("Amount reserved by your bank"), detail="amount"),
+    "payment.captured": EventWords(title=_("Payment received"), detail="amount", tone="good"),
+    "payment.failed": EventWords(title=_("Payment not completed"), detail="code", tone="bad"),
+    "payment.captured_late": EventWords(
+        title=_("Payment received after the order had closed"), detail="amount"
+    ),
+    "order.cancellation_requested": EventWords(title=_("Cancellation requested")),
+    "order.cancelled": EventWords(title=_("Order cancelled")),
+    "order.expired": EventWords(title=_("The time to pay ran out")),
+    "refund.requested": EventWords(title=_("Refund on its way"), detail="amount"),
+    "refund.changed": EventWords(title=_("Refunded in all"), detail="refunded", tone="good"),
+    "refund.failed": EventWords(title=_("A refund could not be delivered"), detail="amount"),
+    "dispute.opened": EventWords(title=_("Your bank opened a dispute"), detail="disputed"),
+    "dispute.won": EventWords(title=_("The dispute was decided for the shop")),
+    "dispute.lost": EventWords(title=_("Your bank returned the money to you"), detail="disputed"),
+    "order.late_payment_accepted": EventWords(title=_("Late payment accepted"), tone="good"),
+    "order.flagged": EventWords(title=_("We began to look at this ourselves")),
+    "order.review_cleared": EventWords(title=_("We have looked at it")),
+}
+
+FAILURES: Mapping[str, Text] = {
+    "card_declined": _("your bank declined it"),
+    "declined": _("your bank declined it"),
+    "insufficient_funds": _("not enough money in the account"),
+    "expired_card": _("the card has expired"),
+    "cancelled": _("called off"),
+    "expired": _("the checkout was left open too long"),
+    "never_sent": _("it never reached the payment provider"),
+}
+
+CONNECTION: Mapping[str, Text] = {
+    "connecting": _("Connecting…"),
+    "live": pgettext_lazy("connection", "Live"),
+    "reconnecting": _("Reconnecting…"),
+    "polling": _("Checking every few seconds"),
+    "asleep": _("Paused"),
+    "stopped": _("No longer updating; please reload"),
+}
+
+
+def for_browser() -> dict[str, Any]:
+    """The same words, for Django's JSON encoder, which puts them into the active language."""
+    return {
+        "states": {str(name): asdict(words) for name, words in SHOWN.items()},
+        "events": {name: asdict(words) for name, words in EVENTS.items()},
+        "failures": dict(FAILURES),
+        "actions": dict(ACTIONS),
+        "connection": dict(CONNECTION),
+    }
