@@ -42,9 +42,9 @@ story: sync-dev ## A client plays every chapter against the running stack, and t
 
 lock: .uv/path ## Lock the dependencies anew (ARGS=--upgrade for newer ones)
 	@uv=$$(cat .uv/path) && export UV_CUSTOM_COMPILE_COMMAND="make lock" && set -x && \
-	$$uv pip compile -q pyproject.toml --extra demo --universal --python-version 3.11 --generate-hashes \
+	$$uv pip compile -q pyproject.toml --extra demo --extra stripe --universal --python-version 3.11 --generate-hashes \
 		$(ARGS) -o requirements.lock && \
-	$$uv pip compile -q pyproject.toml --extra demo --group dev --universal --python-version 3.11 --generate-hashes \
+	$$uv pip compile -q pyproject.toml --extra demo --extra stripe --group dev --universal --python-version 3.11 --generate-hashes \
 		$(ARGS) -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove the environments and caches; the demo's data stays
