@@ -1,5 +1,6 @@
 """A shop that uses Ordercast: it knows addresses and a token, and nothing of the inside."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,22 +48,20 @@ class Page:
                     return seen
             self._take(await self._next())
 
-    async def becomes(self, state: str) -> None:
-        """Wait until the page shows the state."""
+    async def becomes(self, state: str, within: float = PATIENCE) -> None:
+        """Wait until the page shows the state, for `within` seconds at most."""
+        deadline = asyncio.get_running_loop().time() + within
         while self.state != state:
-            self._take(await self._next())
+            left = deadline - asyncio.get_running_loop().time()
+            self._take(await self._next(max(0.0, left)))
 
-    async def _next(self) -> dict[str, Any]:
-        import asyncio
-
+    async def _next(self, patience: float = PATIENCE) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 frame: dict[str, Any] = json.loads(await self.socket.recv())
         except TimeoutError:
             seen = ", ".join(e["event"] for e in self.events) or "nothing"
-            raise AssertionError(
-                f"the page still shows {self.state!r}; it has seen {seen}"
-            ) from None
+            raise AssertionError(f"the page shows {self.state!r}; it has seen {seen}") from None
         return frame
 
     def _take(self, frame: dict[str, Any]) -> None:
