@@ -91,16 +91,16 @@ def _refuse_outside_transaction(order: Order) -> None:
 def _save(order: Order, facts: projection.Facts) -> None:
     values = facts.row()
     values.pop("state")
-    for name, value in values.items():
-        setattr(order, name, value)
-    order.version += 1
-    order.changed_at = timezone.now()
+    values |= {"version": order.version + 1, "changed_at": timezone.now()}
     # The lock already decides races; the version in WHERE makes a lost lock an error instead of a lost update.
-    updated = Order.objects.filter(pk=order.pk, version=order.version - 1).update(
-        state=order.state, version=order.version, changed_at=order.changed_at, **values
+    updated = Order.objects.filter(pk=order.pk, version=order.version).update(
+        state=order.state, **values
     )
     if updated != 1:
-        raise NotLocked(f"Order {order.ref} moved past version {order.version - 1} meanwhile.")
+        raise NotLocked(f"Order {order.ref} moved past version {order.version} meanwhile.")
+    # Only now: a version raised before the refusal would fit the row at the second try, and overwrite it.
+    for name, value in values.items():
+        setattr(order, name, value)
 
 
 def _append(
