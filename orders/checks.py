@@ -12,7 +12,7 @@ from random import Random
 from django.conf import settings
 from django.db import transaction
 
-from orders.cause import Cause
+from orders.cause import Cause, Source
 from orders.checking import LEASE, Profile, next_check, postponed
 from orders.models import Payment, PaymentCheck
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
@@ -98,7 +98,7 @@ def note(payment_id: int, look: Look, cause: Cause, now: datetime, claim: Claim 
             source=cause.source,
             actor=cause.actor,
             found=look.found,
-            detail=look.detail[:500],
+            detail=_with_reason(look.detail, cause)[:500],
             took_ms=look.took_ms,
         )
         payment = Payment.objects.select_for_update().get(pk=payment_id)
@@ -108,6 +108,13 @@ def note(payment_id: int, look: Look, cause: Cause, now: datetime, claim: Claim 
         is_over = is_ours and _advance(payment, look, now)
         payment.save(update_fields=["last_checked_at", "next_check_at", "step", "profile"])
     return is_over
+
+
+def _with_reason(detail: str, cause: Cause) -> str:
+    """What was found, and for a look that somebody asked for, why they did."""
+    if not cause.reason or cause.source is Source.RECONCILER:
+        return detail
+    return f"{detail[:190]} · {cause.reason}" if detail else cause.reason
 
 
 def _advance(payment: Payment, look: Look, now: datetime) -> bool:

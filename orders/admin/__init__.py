@@ -1,0 +1,13 @@
+"""Django's admin: everything can be seen and traced, nothing in the journal can be edited.
+
+Staff change an order through actions, which ask for a reason and go through the same commands as everybody else.
+"""
+
+from django.contrib import admin
+
+from orders.admin import logs, order
+
+__all__ = ["logs", "order"]
+
+admin.site.site_header = admin.site.site_title = "Ordercast"
+admin.site.index_title = "Orders and what stands behind them"
