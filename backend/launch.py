@@ -7,6 +7,14 @@ from pathlib import Path
 
 PARTS = ("web", "worker", "beat", "sandbox")
 
+CELERY = ("-m", "celery", "-A", "backend", "--quiet", "--skip-checks")
+WORKER = (
+    *(*CELERY, "worker", "--pool", "threads", "--concurrency", "8", "-Q", "ordercast"),
+    # Not only chatter: the heartbeat publishes in the loop that must notice a silent connection, and retries for ever.
+    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+)
+BEAT = (*CELERY, "beat")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address for web and sandbox")

@@ -119,7 +119,6 @@ def _first_line(error: Exception) -> str:
 
 def _command(part: str, options: Mapping[str, Any]) -> list[str]:
     level = ENV.ORDERCAST_LOG_LEVEL.lower()
-    celery = ["-m", "celery", "-A", "backend", "--quiet", "--skip-checks"]
     words = {
         "web": [
             *("-m", "uvicorn", "backend.asgi:application", "--host", options["host"]),
@@ -127,11 +126,8 @@ def _command(part: str, options: Mapping[str, Any]) -> list[str]:
             *("--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"),
             *("--log-level", level, "--no-access-log"),
         ],
-        "worker": [
-            *(*celery, "worker", "--pool", "threads", "--concurrency", "8", "-Q", "ordercast"),
-            *("--without-gossip", "--without-mingle", "--loglevel", level),
-        ],
-        "beat": [*celery, "beat", "--loglevel", level],
+        "worker": [*launch.WORKER, "--loglevel", level],
+        "beat": [*launch.BEAT, "--loglevel", level],
         "sandbox": [
             *("-m", "orders.payments.sandbox", "--host", options["host"]),
             *("--port", str(options["sandbox_port"])),

@@ -48,7 +48,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _start() -> None:
     data = Path(tempfile.mkdtemp(prefix="ordercast-test-"))
-    port = _free_port()
+    port = free_port()
     # Nothing of the person's own environment decides what the tests see.
     for name in [name for name in os.environ if name.startswith("ORDERCAST_")]:
         del os.environ[name]
@@ -69,7 +69,7 @@ def _start() -> None:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -14,6 +14,7 @@ class Proxy:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
+        self._heals = 0
         self.port: int = self._listener.getsockname()[1]
         self.is_black_hole = False
 
@@ -22,7 +23,10 @@ class Proxy:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for each in (self._listener, *self._sockets):
             with suppress(OSError):
@@ -31,34 +35,32 @@ class Proxy:
 
     def heal(self) -> None:
         """Forward what is opened from now on. What was open stays dead, as after a firewall has forgotten it."""
-        self._sockets, old = [], self._sockets
+        self._heals += 1
         self.is_black_hole = False
-        self._lost = old
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 self._sockets.append(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                self._connect(client)
 
-    def _serve(self, client: socket.socket) -> None:
+    def _connect(self, client: socket.socket) -> None:
         try:
             server = socket.create_connection(("127.0.0.1", self._target))
         except OSError:
             client.close()
             return
         self._sockets.append(server)
-        threading.Thread(target=self._pump, args=(server, client), daemon=True).start()
-        self._pump(client, server)
+        for source, sink in ((client, server), (server, client)):
+            threading.Thread(
+                target=self._pump, args=(source, sink, self._heals), daemon=True
+            ).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        is_lost = False
+    def _pump(self, source: socket.socket, sink: socket.socket, born: int) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                is_lost = is_lost or self.is_black_hole
-                if not is_lost:
+                if born == self._heals and not self.is_black_hole:
                     sink.sendall(data)
-        for each in (source, sink):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
