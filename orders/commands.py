@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -72,6 +73,8 @@ def create_order(
         # Two requests with one key met: the database let one through, and the other gets its order.
         if idempotency_key and (earlier := _made_before(idempotency_key, digest)):
             return earlier, False
+        if customer_id and not get_user_model().objects.filter(pk=customer_id).exists():
+            raise InvalidRequest(f"There is no user {customer_id} to be the customer.") from None
         raise
     return order, True
 
@@ -120,6 +123,7 @@ def _held(order: Order, payment: Payment) -> Held:
     return Held(
         payment=payment.ref,
         provider=payment.provider,
+        provider_ref=payment.provider_ref,
         amount=payment.amount,
         currency=payment.currency,
         status=payment.status,
@@ -163,6 +167,12 @@ def _out_of_step(
     return Outcome.CONFLICT, decision.detail
 
 
+_TOLD = (
+    "status", "authorised", "captured", "refunded", "disputed", "dispute", "failure_code", "changed_at",
+    "profile", "step", "next_check_at",
+)  # fmt: skip
+
+
 def _save_payment(payment: Payment, told: Snapshot) -> None:
     now = timezone.now()
     payment.status = told.status
@@ -173,7 +183,7 @@ def _save_payment(payment: Payment, told: Snapshot) -> None:
     payment.changed_at = now
     _settle_refunds(payment, told)
     schedule(payment, now)  # a change starts the profile again
-    payment.save()
+    payment.save(update_fields=_TOLD)  # a look is logged meanwhile without the order's lock
     _remember_address(payment, told)
 
 
@@ -259,6 +269,8 @@ def expire_order(ref: str, *, now: datetime, cause: Cause) -> bool:
     is_due = order.expires_at is not None and order.expires_at <= now
     if not is_due or order.captured or order.state not in MOVES["expire"].sources:
         return False
+    if order.payments.filter(status__in=LIVE).exists():  # begun since the question
+        return False
     assert order.expires_at is not None  # noqa: S101 — for the type checker; is_due says so
     order.make("expire", events.OrderExpired(expired_at=order.expires_at.isoformat()), cause)
     return True
@@ -266,7 +278,8 @@ def expire_order(ref: str, *, now: datetime, cause: Cause) -> bool:
 
 def overdue_orders(now: datetime, limit: int) -> list[str]:
     """Orders past their deadline with nothing open at a provider: they can expire without a question."""
-    due = Order.objects.filter(expires_at__lte=now, state__in=sorted(MOVES["expire"].sources))
+    sources = sorted(MOVES["expire"].sources)
+    due = Order.objects.filter(expires_at__lte=now, state__in=sources, captured=0)
     closed = due.exclude(payments__status__in=LIVE)
     return list(closed.order_by("expires_at").values_list("ref", flat=True)[:limit])
 

@@ -42,6 +42,7 @@ class Held:
 
     payment: str
     provider: str
+    provider_ref: str  # "" until the provider has named it
     amount: int
     currency: str
     status: str  # PaymentStatus, or INTENDED
@@ -86,6 +87,8 @@ def decide(held: Held, told: Snapshot) -> Decision:
 def _mismatch(held: Held, told: Snapshot) -> str:
     if told.merchant_ref != held.payment:
         return f"the provider speaks of payment {told.merchant_ref!r}, not {held.payment!r}"
+    if held.provider_ref and told.provider_ref not in {"", held.provider_ref}:
+        return f"the provider calls it {told.provider_ref!r}, before it was {held.provider_ref!r}"
     if told.currency.upper() != held.currency.upper():
         return f"the provider says {told.currency}, the order {held.currency}"
     if told.amount != held.amount:
@@ -102,6 +105,20 @@ def _step_back(held: Held, told: Snapshot) -> str:
     is_other_end = held.status in _DEAD and told.status in _DEAD and told.status != held.status
     if is_back or is_other_end:
         return f"the payment is {held.status}; the provider says {told.status}"
+    return _refund_back(held, told)
+
+
+def _refund_back(held: Held, told: Snapshot) -> str:
+    """What has gone back falls only by a refund that has failed since; anything else is an old message."""
+    newly_failed = 0
+    for refund in told.refunds:
+        was = held.refunds.get(refund.ref or "", "")
+        if was == RefundStatus.FAILED and refund.status is not RefundStatus.FAILED:
+            return f"refund {refund.ref} had failed; the provider says {refund.status}"
+        if refund.status is RefundStatus.FAILED and was != RefundStatus.FAILED:
+            newly_failed += refund.amount
+    if told.refunded + newly_failed < held.refunded:
+        return f"refunded would fall from {held.refunded} to {told.refunded}, and no refund failed"
     return ""
 
 
@@ -148,13 +165,23 @@ def _payment_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
     match told.status:
         case PaymentStatus.PROCESSING:
             _advance(walk, "process", e.PaymentProcessing(payment=held.payment))
-        case PaymentStatus.AUTHORISED:
+        case PaymentStatus.AUTHORISED if told.status != held.status:
             amount = told.authorised or told.amount
             _advance(walk, "authorise", e.PaymentAuthorised(payment=held.payment, amount=amount))
-        case PaymentStatus.CAPTURED:
-            _capture(walk, held, told)
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED | PaymentStatus.EXPIRED:
             _close(walk, held, told)
+    # Whatever the status: a part can be taken of what stays authorised, or of what is then called off.
+    if told.captured > held.captured:
+        _capture(walk, held, told)
+    short = held.order_total - _captured(held, told)
+    is_over = told.status not in LIVE and not held.has_other_live
+    if is_over and walk.state in UNPAID and 0 < short < held.order_total:
+        walk.note(flag("underpaid", f"{short} {held.currency} of the order's total are missing"))
+
+
+def _captured(held: Held, told: Snapshot) -> int:
+    """What the whole order has captured, with what is told."""
+    return held.order_captured + max(0, told.captured - held.captured)
 
 
 def _advance(walk: _Walk, move: str, event: e.Event) -> None:
@@ -167,9 +194,7 @@ def _advance(walk: _Walk, move: str, event: e.Event) -> None:
 
 def _capture(walk: _Walk, held: Held, told: Snapshot) -> None:
     taken = told.captured - held.captured
-    if taken <= 0:
-        return
-    captured = held.order_captured + taken
+    captured = _captured(held, told)
     if walk.state in CLOSED_UNPAID:
         walk.note(e.LatePaymentReceived(payment=held.payment, amount=taken, captured=captured))
         walk.note(
@@ -181,9 +206,6 @@ def _capture(walk: _Walk, held: Held, told: Snapshot) -> None:
         walk.make("pay", event)
     else:
         walk.note(event)
-    if captured < held.order_total and not held.has_other_live:
-        short = held.order_total - captured
-        walk.note(flag("underpaid", f"{short} {held.currency} of the order's total are missing"))
     if captured > held.order_total:
         over = captured - held.order_total
         walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total was taken"))
@@ -192,7 +214,12 @@ def _capture(walk: _Walk, held: Held, told: Snapshot) -> None:
 def _close(walk: _Walk, held: Held, told: Snapshot) -> None:
     code = told.failure_code or ("" if told.status is PaymentStatus.FAILED else str(told.status))
     is_last = not held.has_other_live
-    is_cancelled = is_last and held.is_cancelling and walk.state in MOVES["cancel"].sources
+    is_cancelled = (
+        is_last
+        and held.is_cancelling
+        and not _captured(held, told)  # an order that holds money is not cancelled
+        and walk.state in MOVES["cancel"].sources
+    )
     fails_order = is_last and not is_cancelled and walk.state in MOVES["fail"].sources
     event = e.PaymentFailed(
         payment=held.payment, code=code, message=told.failure_message, fails_order=fails_order
@@ -218,8 +245,8 @@ def _refund_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
         return
     event = e.RefundChanged(payment=held.payment, refunded=held.order_refunded + changed)
     if walk.state in MOVES["refund_changed"].sources:
-        captured = held.order_captured + max(0, told.captured - held.captured)
-        walk.make("refund_changed", event, to=settled_state(captured, event.refunded))
+        to = settled_state(_captured(held, told), event.refunded)
+        walk.make("refund_changed", event, to=to)
     else:
         walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
 
@@ -237,11 +264,9 @@ def _dispute_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
         walk.illegal = walk.illegal or f"a dispute that was {held.dispute} is now {told.dispute}"
         return
     if told.dispute is DisputeStatus.WON:
-        captured = held.order_captured + max(0, told.captured - held.captured)
         refunded = held.order_refunded + told.refunded - held.refunded
-        walk.make(
-            "win_dispute", e.DisputeWon(payment=held.payment), to=settled_state(captured, refunded)
-        )
+        to = settled_state(_captured(held, told), refunded)
+        walk.make("win_dispute", e.DisputeWon(payment=held.payment), to=to)
     elif told.dispute is DisputeStatus.LOST:
         lost = e.DisputeLost(payment=held.payment, disputed=told.disputed or told.captured)
         walk.make("lose_dispute", lost)
