@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -15,6 +16,7 @@ import uvicorn
 from standardwebhooks import Webhook
 
 from orders.payments.sandbox.app import Options, make_app
+from orders.payments.sandbox.dialects import Dialect
 from orders.payments.sandbox.wire import CuttableProtocol
 
 
@@ -44,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         "signs callbacks by Standard Webhooks, for example whsec_MfKQ9r8GKYqrTwjUPD8I",
     )
     add("public-url", "where browsers reach the checkout; as a rule http://<host>:<port>", "")
+    add("stripe-callback-url", "where callbacks in Stripe's shapes go", "")
+    add("dialect", "one more dialect, as module:Class", "")
     add("time-scale", "multiplies the pauses before a callback is sent again", "1", float)
     return parser
 
@@ -80,7 +84,18 @@ def _options(given: argparse.Namespace, port: int) -> Options:
         webhook_secret=given.webhook_secret,
         public_url=given.public_url or f"http://{host}:{port}",
         time_scale=given.time_scale,
+        dialects=[_dialect(given.dialect)] if given.dialect else [],
+        stripe_callback_url=given.stripe_callback_url,
     )
+
+
+def _dialect(path: str) -> Dialect:
+    module, _, name = path.partition(":")
+    try:
+        made: Dialect = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, ValueError) as wrong:
+        _fail(f"--dialect {path!r} cannot be loaded: {wrong}")
+    return made
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orders.payments.sandbox import api, checkout, control
+from orders.payments.sandbox import checkout, control
 from orders.payments.sandbox.delivery import Courier
 from orders.payments.sandbox.desk import Desk
+from orders.payments.sandbox.dialects import Dialect
+from orders.payments.sandbox.dialects.house import House
+from orders.payments.sandbox.dialects.stripe_api import Stripe
 from orders.payments.sandbox.store import Store
 from orders.payments.sandbox.wire import Sandbox, json_response
 
@@ -31,11 +34,16 @@ class Options:
     webhook_secret: str
     public_url: str
     time_scale: float = 1.0
+    dialects: Sequence[Dialect] = ()  # beside its own
+    stripe_callback_url: str = ""  # Stripe has one address for the whole account
 
 
 def make_app(options: Options) -> Starlette:
     """Raises `sqlite3.Error` if the data file cannot be used."""
-    desk = Desk(Store(options.data), options.public_url)
+    dialects = [House(), Stripe(), *options.dialects]
+    desk = Desk(Store(options.data), options.public_url, dialects)
+    if options.stripe_callback_url:
+        desk.store.set_address(Stripe.name, options.stripe_callback_url)
     courier = Courier(desk, options.webhook_secret, time_scale=options.time_scale)
 
     @contextlib.asynccontextmanager
@@ -50,7 +58,7 @@ def make_app(options: Options) -> Starlette:
 
     app = Starlette(
         routes=[
-            *api.routes,
+            *(route for dialect in dialects for route in dialect.routes),
             *control.routes,
             *checkout.routes,
             Route("/health", health, methods=["GET"]),

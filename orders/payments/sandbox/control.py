@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from orders.payments.sandbox.dialects import Told
 from orders.payments.sandbox.faults import Copy, Fault
 from orders.payments.sandbox.payments import NotPossible, Payment, new_ref
 from orders.payments.sandbox.store import GLOBAL, Delivery
@@ -104,7 +105,8 @@ def _content(sandbox: Sandbox, payment: Payment, body: CallbackBody) -> tuple[st
     if body.replay is None:
         event_type = body.type or f"payment.{payment.status}"
         event_id = body.event_id or new_ref("evt")
-        return event_id, event_type, sandbox.desk.body(payment, event_type, body.changes)
+        told = Told(event_id, event_type)
+        return event_id, event_type, sandbox.desk.body(payment, told, body.changes)
     for delivery in sandbox.desk.store.deliveries_of(payment.provider_ref):
         if delivery.event_id == body.replay:
             return body.event_id or delivery.event_id, delivery.type, delivery.body

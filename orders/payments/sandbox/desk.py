@@ -3,12 +3,13 @@
 An act and the callbacks that tell of it are written together, so a kill in between loses neither.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orders.payments.sandbox import payments as moves
+from orders.payments.sandbox.dialects import Dialect, Told
 from orders.payments.sandbox.faults import (
     CALLBACK_KINDS,
     LATER_KINDS,
@@ -35,18 +36,23 @@ class Desk:
     """`wake` is called after anything that gives the courier work."""
 
     def __init__(
-        self, store: Store, public_url: str, wake: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        public_url: str,
+        dialects: Sequence[Dialect],
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
+        self._dialects = {dialect.name: dialect for dialect in dialects}
         self.public_url = public_url.rstrip("/")
         self.wake = wake
 
     def view(self, payment: Payment) -> dict[str, Any]:
         """The payment as the API and the callbacks show it."""
-        return {
-            **payment.dump(),
-            "checkout_url": f"{self.public_url}/checkout/{payment.provider_ref}",
-        }
+        return {**payment.dump(), "checkout_url": self.checkout_url(payment)}
+
+    def checkout_url(self, payment: Payment) -> str:
+        return f"{self.public_url}/checkout/{payment.provider_ref}"
 
     def find(self, ref: str) -> Payment:
         payment = self.store.payment(ref)
@@ -160,10 +166,13 @@ class Desk:
         self.store.add_delivery(delivery)
         self.wake()
 
-    def body(self, payment: Payment, event_type: str, changes: dict[str, Any]) -> bytes:
-        data = {**self.view(payment), **changes}
-        event = {"type": event_type, "occurred_at": payment.updated_at, "data": data}
-        return json.dumps(event).encode()
+    def body(self, payment: Payment, told: Told, changes: dict[str, Any]) -> bytes:
+        dialect = self._dialects[payment.dialect]
+        return dialect.body(payment, told, self.checkout_url(payment), changes)
+
+    def dialect_of(self, delivery: Delivery) -> Dialect:
+        """In which a delivery is signed, and its answer understood."""
+        return self._dialects[self.find(delivery.payment).dialect]
 
     def _done(self, payment: Payment, event_type: str | None) -> None:
         """Save, and tell of it as the faults will have it."""
@@ -171,16 +180,21 @@ class Desk:
         self.store.save(payment)
         if event_type is None:
             return
-        event_id = new_ref("evt")
-        for copy in copies(self.take(payment.merchant_ref, CALLBACK_KINDS), self.view(payment)):
+        faults = self.take(payment.merchant_ref, CALLBACK_KINDS)
+        for name in self._dialects[payment.dialect].tells(payment, event_type):
+            self._tell(payment, Told(new_ref("evt"), name), faults)
+
+    def _tell(self, payment: Payment, told: Told, faults: Sequence[Fault]) -> None:
+        for copy in copies(faults, self.view(payment)):
+            # A forger does not know the true event's id, and does not come back.
             is_forged = copy.manner == "forged"
+            said = replace(told, event_id=new_ref("evt")) if is_forged else told
             self.send(
                 payment,
-                event_type,
-                self.body(payment, event_type, copy.changes),
+                said.type,
+                self.body(payment, said, copy.changes),
                 copy,
-                # A forger does not know the true event's id, and does not come back.
-                event_id=new_ref("evt") if is_forged else event_id,
+                event_id=said.event_id,
                 is_once=is_forged,
             )
 

@@ -42,6 +42,7 @@ class Payment:
     amount: int
     currency: str
     provider_ref: str = field(default_factory=lambda: new_ref("pay"))
+    dialect: str = "house"  # in which it was made, and is told of
     return_url: str = ""
     callback_url: str = ""
     description: str = ""

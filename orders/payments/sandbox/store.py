@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS answers (
     scope TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (scope, key)
 );
+CREATE TABLE IF NOT EXISTS addresses (dialect TEXT PRIMARY KEY, url TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (subject TEXT PRIMARY KEY, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY, payment TEXT NOT NULL, action TEXT NOT NULL, amount INTEGER, due_at REAL NOT NULL
@@ -147,6 +148,15 @@ class Store:
         self._db.execute(
             "INSERT INTO answers VALUES (?, ?, ?, ?, ?)", (scope, key, request, status, body)
         )
+
+    # where a dialect calls back that is not told with each payment
+
+    def address(self, dialect: str) -> str:
+        row = self._db.execute("SELECT url FROM addresses WHERE dialect = ?", (dialect,)).fetchone()
+        return row["url"] if row else ""
+
+    def set_address(self, dialect: str, url: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO addresses VALUES (?, ?)", (dialect, url))
 
     # faults
 
