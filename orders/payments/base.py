@@ -62,6 +62,9 @@ class Snapshot:
     failure_code: str = ""
     failure_message: str = ""
     checkout_url: str = ""
+    former_ref: str = field(
+        default="", compare=False
+    )  # what it was called before, where a provider renames
     raw: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -72,12 +75,25 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderEvent:
-    """One item of a callback. `event_id` is the provider's; a hash of the body where it sends none."""
+    """One item of a callback. `event_id` is the provider's; a hash of the body where it sends none.
+
+    Where the message does not tell the payment's whole state, `snapshot` is None: the provider is asked instead. Then
+    at least one of the references says which payment it is about; with a snapshot they are the snapshot's own.
+    """
 
     event_id: str
     kind: str
-    snapshot: Snapshot
+    snapshot: Snapshot | None = None
+    merchant_ref: str = ""
+    provider_ref: str = ""
     occurred_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.snapshot is not None:
+            object.__setattr__(self, "merchant_ref", self.snapshot.merchant_ref)
+            object.__setattr__(self, "provider_ref", self.snapshot.provider_ref)
+        elif not (self.merchant_ref or self.provider_ref):
+            raise ValueError("an event without a snapshot must say which payment it is about")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +185,23 @@ class Provider(Protocol):
     ) -> list[ProviderEvent]: ...
 
     def ack(self, outcome: AckOutcome) -> Ack: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A page of a provider's own list. `next_cursor` is what to ask the next one with, "" at the end."""
+
+    payments: tuple[Snapshot, ...]
+    next_cursor: str = ""
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """What a provider may offer besides: its own list, so that once a night both can be compared."""
+
+    def list_payments(self, created_after: datetime, cursor: str = "") -> Listed:
+        """A page of what was created after that instant, oldest first. A listed snapshot may leave out details."""
+        ...
 
 
 class ProviderError(Exception):

@@ -13,6 +13,7 @@ from orders.payments.base import Provider
 # A provider is one file and one line here. By path, so that its SDK is imported only where it is configured.
 FACTORIES = {
     "house": "orders.payments.house.House",
+    "stripe": "orders.payments.stripe.Stripe",
 }
 
 _lock = Lock()
