@@ -1,10 +1,18 @@
 """Celery's side of things: one line each, primitives in. Each can be lost, doubled or late without harm."""
 
+from typing import Any
+
 from celery import shared_task
 
+from realtime import publishing
 from workers import reconciler
 
 
 @shared_task
 def reconcile() -> None:
     reconciler.tick()
+
+
+@shared_task
+def announce(frames: list[list[Any]]) -> None:
+    publishing.announce(frames)

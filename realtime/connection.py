@@ -1,0 +1,167 @@
+"""One socket or SSE stream, as the hub sees it. It has no task and no queue while it keeps up.
+
+A write that would wait makes it *lagging*: the write that was begun is finished in a task, what comes meanwhile is
+dropped, and then the connection is synchronised again from its own cursors, like a page that comes back. What a slow
+client costs is bounded by the server's write buffer, one frame, and `MAX_OWED` small frames.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from realtime import transport
+from realtime.auth import Access
+from realtime.frames import Frame, Message, Wire
+from realtime.messages import Close, Error
+
+if TYPE_CHECKING:
+    from realtime.hub import Hub
+    from realtime.topic import Subscription
+
+logger = logging.getLogger(__name__)
+
+MAX_OWED = (
+    32  # protocol frames kept for a lagging connection: errors, and `synced` is not among them
+)
+
+
+class Connection:
+    __slots__ = (
+        "access",
+        "close_at",
+        "heard_at",
+        "hub",
+        "is_closed",
+        "is_lagging",
+        "leave_at",
+        "on_close",
+        "on_unknown",
+        "owed",
+        "ping_at",
+        "send",
+        "speaks",
+        "subscriptions",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        hub: "Hub",
+        send: Callable[[Message], Coroutine[Any, Any, None]],
+        wire: Wire,
+        now: float,
+    ) -> None:
+        self.hub, self.send, self.wire = hub, send, wire
+        self.subscriptions: dict[str, Subscription] = {}
+        self.is_lagging = False
+        self.is_closed = False
+        self.owed: deque[Frame] | None = None
+        self.on_close: Callable[[], None] | None = None
+        self.on_unknown: Callable[[str], None] | None = (
+            None  # told the key of a topic that is not there
+        )
+        self.access = Access()  # what its right to see stands on
+        self.speaks = False  # has sent a ping, so its silence means something
+        self.heard_at = self.ping_at = now
+        self.leave_at = self.close_at = float("inf")
+
+    async def synchronise(self, subscriptions: "list[Subscription]") -> None:
+        """Bring these in step; whoever is behind the connection hears of what does not exist."""
+        for unknown in await self.hub.synchronise(subscriptions):
+            if self.on_unknown is not None and not self.is_closed:
+                self.on_unknown(unknown.topic.key)
+
+    def write(self, frame: Frame) -> None:
+        """Write a frame, or keep it for when the connection can write again."""
+        if self.is_closed:
+            return
+        if self.is_lagging:
+            self.owed = self.owed if self.owed is not None else deque(maxlen=MAX_OWED)
+            self.owed.append(frame)
+            return
+        self._drive(frame.message(self.wire))
+
+    def fail(self, code: Close, message: str) -> None:
+        """Say what was wrong, then close. On a connection that cannot write, both go behind what is buffered."""
+        error = Error(code=code, message=message)
+        self.write(Frame("error", error.encode()))
+        self.close(code, message)
+
+    def close(self, code: Close, reason: str) -> None:
+        if self.is_closed:
+            return
+        if not self.is_lagging:
+            self._drive(self.wire.close(code, reason))
+        elif transport.unblock(self.send):
+            for frame in self.owed or ():
+                self._push(frame.message(self.wire))
+            self._push(self.wire.close(code, reason))
+        # A peer that never reads would hold a closing socket for ever.
+        asyncio.get_running_loop().call_later(
+            self.hub.timing.close_grace, transport.abort, self.send
+        )
+        self.gone()
+
+    def gone(self) -> None:
+        """Nothing can be written any more; leave every topic."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.hub.forget(self)
+        if self.on_close is not None:
+            self.on_close()
+
+    def lost(self, error: Exception) -> None:
+        """A write failed: the client has gone, and the server says so in its own way."""
+        logger.debug("a %s connection is gone: %r", self.wire.name, error)
+        self.gone()
+
+    def lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
+        """A write has been begun and waits for the client."""
+        self.is_lagging = True
+        self.hub.lagged += 1
+        for subscription in self.subscriptions.values():
+            subscription.park()
+        self.hub.supervisor.spawn(self._finish(sending, waiting), "lagging connection")
+
+    async def _finish(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
+        try:
+            async with asyncio.timeout(self.hub.timing.write):
+                await transport.Resumed(sending, waiting)
+        except TimeoutError:
+            self.hub.too_slow += 1
+            self.fail(Close.TOO_SLOW, f"nothing was read for {self.hub.timing.write:g} s")
+            return
+        except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
+            self.lost(error)
+            return
+        self.is_lagging = False
+        while self.owed and not self.is_lagging:
+            self._drive(self.owed.popleft().message(self.wire))
+        if not (self.is_lagging or self.is_closed):
+            await self.synchronise(list(self.subscriptions.values()))
+
+    def _drive(self, message: Message) -> None:
+        sending = self.send(message)
+        try:
+            waiting = sending.send(None)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
+            self.lost(error)
+        else:
+            self.lag(sending, waiting)
+
+    def _push(self, message: Message) -> None:
+        """Write to a connection that was unblocked; if it waits all the same, give this frame up."""
+        sending = self.send(message)
+        try:
+            sending.send(None)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
+            logger.debug("a closing connection is gone: %r", error)
+        else:
+            sending.close()

@@ -1,0 +1,63 @@
+"""A frame that goes out: encoded once, and put into the words of each wire once, however many pages get it."""
+
+from collections.abc import Callable
+from typing import Any
+
+Message = dict[str, Any]  # an ASGI message
+
+
+class Frame:
+    """One encoded protocol frame. `epoch` and `version` are where the client stands after it, if it moves it."""
+
+    __slots__ = ("_messages", "epoch", "kind", "text", "version")
+
+    def __init__(self, kind: str, text: str, epoch: str = "", version: int = 0) -> None:
+        self.kind, self.text, self.epoch, self.version = kind, text, epoch, version
+        self._messages: dict[Wire, Message] = {}
+
+    def message(self, wire: "Wire") -> Message:
+        """The ASGI message for a wire. Servers read it and keep nothing of it, so all pages share one."""
+        message = self._messages.get(wire)
+        if message is None:
+            message = self._messages[wire] = wire.encode(self)
+        return message
+
+
+class Wire:
+    """How frames and the end of a connection are said over one transport."""
+
+    __slots__ = ("close", "encode", "name")
+
+    def __init__(
+        self,
+        name: str,
+        encode: Callable[[Frame], Message],
+        close: Callable[[int, str], Message],
+    ) -> None:
+        self.name, self.encode, self.close = name, encode, close
+
+
+def _websocket(frame: Frame) -> Message:
+    return {"type": "websocket.send", "text": frame.text}
+
+
+def _close_websocket(code: int, reason: str) -> Message:
+    # A close frame carries 123 bytes of reason at most (RFC 6455, 5.5).
+    return {"type": "websocket.close", "code": code, "reason": reason[:100]}
+
+
+def _sse(frame: Frame) -> Message:
+    if frame.kind == "ping":
+        body = ": ping\n\n"
+    else:
+        cursor = f"id: {frame.epoch}:{frame.version}\n" if frame.version else ""
+        body = f"{cursor}event: {frame.kind}\ndata: {frame.text}\n\n"
+    return {"type": "http.response.body", "body": body.encode(), "more_body": True}
+
+
+def _close_sse(_code: int, _reason: str) -> Message:
+    return {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+WEBSOCKET = Wire("websocket", _websocket, _close_websocket)
+SSE = Wire("sse", _sse, _close_sse)

@@ -1,0 +1,56 @@
+"""The life of the hub within its process: begun before the first request, and a farewell before the last.
+
+uvicorn closes every connection as soon as SIGTERM reaches it. So ours is heard first: pages are sent away, spread
+over a few seconds, and then uvicorn's own handler is called. A second signal does not wait.
+"""
+
+import asyncio
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+from realtime import heartbeat, process
+from realtime.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+
+async def application(_scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI lifespan protocol."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            _drain_on_sigterm(process.running())
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await process.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _drain_on_sigterm(the_hub: Hub) -> None:
+    loop = asyncio.get_running_loop()
+    earlier = signal.getsignal(signal.SIGTERM)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if callable(earlier):
+            earlier(number, frame)
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        if the_hub.is_draining:
+            leave(number, frame)
+            return
+        the_hub.is_draining = True
+        loop.call_soon_threadsafe(begin)
+
+    def begin() -> None:
+        draining = asyncio.ensure_future(heartbeat.drain(the_hub, the_hub.timing.drain))
+        # Kept by the hub, which outlives it. However the farewell ends, the process must.
+        the_hub.farewell = draining
+        draining.add_done_callback(lambda _: leave(signal.SIGTERM, None))
+
+    try:
+        signal.signal(signal.SIGTERM, on_sigterm)
+    except ValueError:
+        logger.debug("not in the main thread: whoever runs this server stops it")

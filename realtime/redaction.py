@@ -1,0 +1,31 @@
+"""Keeps tokens out of the access log: a WebSocket often has no other place for one than its address."""
+
+import logging
+import re
+
+_SECRET = re.compile(r"((?:token|grant)=)[^&\s\"']+", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    return _SECRET.sub(r"\1[redacted]", text)
+
+
+class RedactTokens(logging.Filter):
+    """Lets every record through, with the values of `token` and `grant` in addresses taken out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                redacted(arg) if isinstance(arg, str) and "=" in arg else arg for arg in record.args
+            )
+        if isinstance(record.msg, str):
+            record.msg = redacted(record.msg)
+        return True
+
+
+def install() -> None:
+    """Put the filter on the loggers that write addresses."""
+    for name in ("uvicorn.access", "uvicorn.error", "django.request", "daphne.access"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, RedactTokens) for each in logger.filters):
+            logger.addFilter(RedactTokens())

@@ -1,0 +1,28 @@
+"""Addresses of the live streams. The pages' and the API's stand in the `urls` modules."""
+
+from typing import Any
+
+from channels.routing import URLRouter
+from django.urls import path, re_path
+
+from realtime import sse
+from realtime.consumers import OrdersConsumer
+
+
+async def _nowhere(_scope: Any, receive: Any, send: Any) -> Any:
+    await receive()
+    await send({"type": "websocket.close"})  # before it is accepted: the handshake gets a 403
+
+
+websocket_application = URLRouter(
+    [
+        path("ws/orders/", OrdersConsumer.as_asgi()),
+        path("ws/orders/<str:ref>/", OrdersConsumer.as_asgi()),
+        re_path("", _nowhere),
+    ]
+)
+
+
+def is_stream(scope: dict[str, Any]) -> bool:
+    """Whether an HTTP request goes to `sse.application` instead of Django."""
+    return sse.PATH.match(scope["path"]) is not None

@@ -1,0 +1,22 @@
+"""What a recorded event sets in motion once it is committed."""
+
+from typing import Any
+
+from django.db import transaction
+
+from orders.events import EventRecord
+from orders.models import Order
+from orders.signals import order_event_recorded
+from realtime.messages import encode_event
+from workers import announcer
+
+
+def connect() -> None:
+    """Announce each event of an order after its commit."""
+    order_event_recorded.connect(_announce, sender=Order, dispatch_uid="workers.announce")
+
+
+def _announce(record: EventRecord, **_rest: Any) -> None:
+    hint = [record.order, record.epoch, record.version, encode_event(record)]
+    # robust: a hint that fails must not keep other things from being done after the commit.
+    transaction.on_commit(lambda: announcer.put(hint), robust=True)
