@@ -26,7 +26,8 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         from_provider = registry.get(provider)
     except registry.UnknownProvider as unknown:
         raise Http404(str(unknown)) from None
-    if int(request.headers.get("Content-Length") or 0) > MAX_BODY:
+    # Before it is read, and after: a chunked one does not say how long it is.
+    if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
         return HttpResponse("The callback is larger than 256 KB.\n", status=413)
     return _answer(from_provider, _take(from_provider, request))
 

@@ -51,6 +51,10 @@ def next_check(
 
 
 def postponed(now: datetime, retry_after: float | None, *, scale: float, rng: Random) -> datetime:
-    """When to ask again after an outage or a 429: what the provider said, or `POSTPONE`, never sooner."""
-    wait = POSTPONE * scale if retry_after is None else timedelta(seconds=retry_after)
+    """When to ask again after an outage or a 429: what the provider said, or `POSTPONE`, never sooner.
+
+    "At once" would be a loop and "in a year" silence, so what it says is taken for a second to a day.
+    """
+    said = None if retry_after is None else min(max(retry_after, 1.0), DAY.total_seconds())
+    wait = POSTPONE * scale if said is None else timedelta(seconds=said)
     return now + wait * rng.uniform(1, 1 + JITTER)

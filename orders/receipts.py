@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from orders.cause import Cause, Source
@@ -27,7 +26,8 @@ def accept(
     provider: str, event: ProviderEvent, *, body: bytes, headers: Mapping[str, str]
 ) -> Outcome:
     """Store one item of a callback and let it move its order. Committed when the outermost transaction is."""
-    receipt, is_new = CallbackReceipt.objects.get_or_create(
+    # Locked: of two copies at once of one that matched nothing before, only one may let it in.
+    receipt, is_new = CallbackReceipt.objects.select_for_update().get_or_create(
         provider=provider,
         event_id=event.event_id[:200],
         defaults={
@@ -66,10 +66,10 @@ def _apply(receipt: CallbackReceipt, event: ProviderEvent) -> None:
 
 
 def _payment_of(provider: str, merchant_ref: str, provider_ref: str) -> Payment | None:
-    about = (
-        Q(ref=merchant_ref) | Q(provider_ref=provider_ref) if provider_ref else Q(ref=merchant_ref)
-    )
-    return Payment.objects.filter(about, provider=provider).order_by("pk").first()
+    """By the provider's reference first: where the two disagree, that payment is the one with the mismatch."""
+    ours = Payment.objects.filter(provider=provider)
+    by_theirs = ours.filter(provider_ref=provider_ref).first() if provider_ref else None
+    return by_theirs or ours.filter(ref=merchant_ref).first()
 
 
 @transaction.atomic
