@@ -3,6 +3,7 @@
 Raises `ImproperlyConfigured` with one line for each bad variable: its name, what it holds, and a good example.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -12,9 +13,25 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DEMO_SECRET = "demo-only-secret-never-use-it-where-real-money-moves"  # noqa: S105 — refused outside the demo
-DEMO_TOKEN = "demo-service-token"  # noqa: S105 — the same
-DEMO_WEBHOOK_SECRET = "whsec_ZGVtby1vbmx5LXdlYmhvb2stc2VjcmV0LW5ldmVyLWZvci1yZWFs"  # noqa: S105 — the same
+
+DEMO_TOKEN = "demo-service-token"  # noqa: S105 — refused outside the demo
+# Whoever can read this can read the demo's; outside the demo they are refused.
+_DEMO_SECRETS: dict[str, str | list[str]] = {
+    "ORDERCAST_SECRET_KEY": "demo-only-secret-never-use-it-where-real-money-moves",
+    "ORDERCAST_SERVICE_TOKEN": DEMO_TOKEN,
+    "ORDERCAST_HOUSE_KEY": "demo-house-key",
+    "ORDERCAST_HOUSE_WEBHOOK_SECRETS": [
+        "whsec_ZGVtby1vbmx5LXdlYmhvb2stc2VjcmV0LW5ldmVyLWZvci1yZWFs"
+    ],
+}
+# The least number of characters, for each; no message ever shows their values.
+_SECRETS = {
+    "ORDERCAST_SECRET_KEY": 32,
+    "ORDERCAST_SERVICE_TOKEN": 16,
+    "ORDERCAST_HOUSE_KEY": 8,
+    "ORDERCAST_HOUSE_WEBHOOK_SECRETS": 24,
+}
+_TOKEN_KEY_LENGTH = 32
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -46,7 +63,7 @@ class Environment(BaseSettings):
         examples=["redis://valkey:6379/0"],
         description="Valkey or Redis: broker, channel layer, cache. Empty: the embedded one.",
     )
-    ORDERCAST_DATA: Path = Field(
+    ORDERCAST_DATA: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         BASE_DIR / ".data",
         examples=["/var/lib/ordercast"],
         description="Where the embedded PostgreSQL, Valkey and sandbox keep their data.",
@@ -59,13 +76,29 @@ class Environment(BaseSettings):
     ORDERCAST_DEBUG: bool = Field(False, examples=["false"], description="Django's debug pages.")
     ORDERCAST_SECRET_KEY: str = Field(
         "",
-        examples=["the output of: openssl rand -base64 48"],
+        examples=["$(openssl rand -base64 48)"],
         description="Signs sessions and order grants. At least 32 characters.",
     )
     ORDERCAST_SERVICE_TOKEN: str = Field(
         "",
-        examples=["the output of: openssl rand -hex 32"],
+        examples=["$(openssl rand -hex 32)"],
         description="What a service sends as `Authorization: Bearer …`. At least 16 characters.",
+    )
+    ORDERCAST_TOKEN_KEYS: Names = Field(
+        [],
+        examples=["$(openssl rand -hex 32)"],
+        description="Secrets for tokens (HS256), comma-separated, at least 32 characters each. The first signs, all "
+        "verify, so that one can be rotated. Empty: ORDERCAST_SECRET_KEY.",
+    )
+    ORDERCAST_TOKEN_JWKS: str = Field(
+        "",
+        examples=["https://login.example.com/.well-known/jwks.json", "/etc/ordercast/jwks.json"],
+        description="Public keys of your identity provider (RS256, ES256, EdDSA), whose tokens are accepted too.",
+    )
+    ORDERCAST_TOKEN_ISSUER: str = Field(
+        "",
+        examples=["https://login.example.com/"],
+        description="The `iss` that tokens signed by those keys must carry. Needed with ORDERCAST_TOKEN_JWKS.",
     )
     ORDERCAST_HOSTS: Names = Field(
         ["localhost", "127.0.0.1", "[::1]"],
@@ -79,6 +112,7 @@ class Environment(BaseSettings):
     )
     ORDERCAST_PROVIDERS: Names = Field(
         ["house"],
+        min_length=1,
         examples=["house"],
         description="Payment providers in use; the first is the default.",
     )
@@ -131,7 +165,11 @@ class Environment(BaseSettings):
     )
 
     @field_validator(
-        "ORDERCAST_HOSTS", "ORDERCAST_PROVIDERS", "ORDERCAST_HOUSE_WEBHOOK_SECRETS", mode="before"
+        "ORDERCAST_HOSTS",
+        "ORDERCAST_PROVIDERS",
+        "ORDERCAST_HOUSE_WEBHOOK_SECRETS",
+        "ORDERCAST_TOKEN_KEYS",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -145,59 +183,103 @@ def read() -> Environment:
     try:
         environment = Environment()
     except ValidationError as wrong:
-        raise ImproperlyConfigured("\n".join(_line(error) for error in wrong.errors())) from None
-    return _demo(environment) if environment.ORDERCAST_DEMO else _production(environment)
+        bad = [
+            _line(str(error["loc"][0]), _said(error), error["input"]) for error in wrong.errors()
+        ]
+        raise ImproperlyConfigured("\n".join(bad)) from None
+    if environment.ORDERCAST_DEMO:
+        _refuse(_token_problems(environment))
+        return _with_demo_secrets(environment)
+    _refuse(_token_problems(environment) + _production_problems(environment))
+    return environment
 
 
-def _line(error: Any) -> str:
-    name = str(error["loc"][0])
-    message = error["msg"].removeprefix("Value error, ")
-    example = (Environment.model_fields[name].examples or [""])[0]
-    return f"{name}: {message} (it is {error['input']!r}); for example {name}={example}"
+def table() -> str:
+    """Every variable as a Markdown table, for the documentation: `python -m backend.environment` prints it."""
+    rows = ["| variable | default | meaning | example |", "|---|---|---|---|"]
+    for name, field in Environment.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, Path):
+            default = default.relative_to(BASE_DIR)
+        shown = ",".join(default) if isinstance(default, list) else str(default)
+        cells = [
+            f"`{name}`",
+            f"`{shown}`" if shown else "",
+            field.description,
+            f"`{_example(name)}`",
+        ]
+        rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+    return "\n".join(rows)
 
 
-def _demo(environment: Environment) -> Environment:
-    defaults = {
-        "ORDERCAST_SECRET_KEY": DEMO_SECRET,
-        "ORDERCAST_SERVICE_TOKEN": DEMO_TOKEN,
-        "ORDERCAST_HOUSE_KEY": "demo-house-key",
-        "ORDERCAST_HOUSE_WEBHOOK_SECRETS": [DEMO_WEBHOOK_SECRET],
+def _line(name: str, problem: str, value: object = None) -> str:
+    held = "" if value is None else f" (it is {_without_secrets(name, value)!r})"
+    return f"{name} {problem}{held}; for example {name}={_example(name)}"
+
+
+def _said(error: Any) -> str:
+    """pydantic's words about a value, made to follow the variable's name."""
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return message[:1].lower() + message[1:]
+
+
+def _without_secrets(name: str, value: object) -> object:
+    if name in (*_SECRETS, "ORDERCAST_TOKEN_KEYS"):
+        return "…"
+    return re.sub(r"(^|://).*@", r"\1…@", str(value))
+
+
+def _example(name: str) -> str:
+    return str((Environment.model_fields[name].examples or [""])[0])
+
+
+def _with_demo_secrets(environment: Environment) -> Environment:
+    missing = {
+        name: value for name, value in _DEMO_SECRETS.items() if not getattr(environment, name)
     }
-    missing = {name: value for name, value in defaults.items() if not getattr(environment, name)}
     return environment.model_copy(update=missing)
 
 
-def _production(environment: Environment) -> Environment:
-    least = {
-        "ORDERCAST_SECRET_KEY": 32,
-        "ORDERCAST_SERVICE_TOKEN": 16,
-        "ORDERCAST_HOUSE_KEY": 8,
-        "ORDERCAST_HOUSE_WEBHOOK_SECRETS": 1,
-    }
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ImproperlyConfigured("\n".join(problems))
+
+
+def _token_problems(environment: Environment) -> list[str]:
+    bad = []
+    if any(len(key) < _TOKEN_KEY_LENGTH for key in environment.ORDERCAST_TOKEN_KEYS):
+        bad.append(
+            _line(
+                "ORDERCAST_TOKEN_KEYS",
+                f"must have at least {_TOKEN_KEY_LENGTH} characters in each key",
+            )
+        )
+    if environment.ORDERCAST_TOKEN_JWKS and not environment.ORDERCAST_TOKEN_ISSUER:
+        bad.append(_line("ORDERCAST_TOKEN_ISSUER", "must be set where ORDERCAST_TOKEN_JWKS is"))
+    return bad
+
+
+def _production_problems(environment: Environment) -> list[str]:
     bad = [
-        {
-            "loc": [name],
-            "msg": f"must be set, with at least {length} characters",
-            "input": "too short",
-        }
-        for name, length in least.items()
-        if len(getattr(environment, name)) < length
+        _line(name, f"must be set, to at least {least} characters that nobody can guess")
+        for name, least in _SECRETS.items()
+        if any(len(secret) < least for secret in _words(getattr(environment, name)) or [""])
     ]
-    if DEMO_SECRET == environment.ORDERCAST_SECRET_KEY:
-        bad.append(
-            {"loc": ["ORDERCAST_SECRET_KEY"], "msg": "must be your own", "input": "the demo's"}
-        )
-    if DEMO_TOKEN == environment.ORDERCAST_SERVICE_TOKEN:
-        bad.append(
-            {"loc": ["ORDERCAST_SERVICE_TOKEN"], "msg": "must be your own", "input": "the demo's"}
-        )
+    bad += [
+        _line(name, "must be your own, not the demo's, which everybody can read")
+        for name in _SECRETS
+        if set(_words(getattr(environment, name))) & set(_words(_DEMO_SECRETS[name]))
+    ]
     if environment.ORDERCAST_DEBUG:
-        bad.append(
-            {"loc": ["ORDERCAST_DEBUG"], "msg": "must be off outside the demo", "input": True}
-        )
+        bad.append(_line("ORDERCAST_DEBUG", "must be off outside the demo", value=True))
     if "*" in environment.ORDERCAST_HOSTS:
-        bad.append({"loc": ["ORDERCAST_HOSTS"], "msg": "must name the hosts", "input": "*"})
-    if bad:
-        hint = "\n(ORDERCAST_DEMO=true runs with demo secrets instead)"
-        raise ImproperlyConfigured("\n".join(_line(error) for error in bad) + hint)
-    return environment
+        bad.append(_line("ORDERCAST_HOSTS", "must name each host", "*"))
+    return [*bad, "ORDERCAST_DEMO=true runs with the demo's secrets instead"] if bad else []
+
+
+def _words(value: str | list[str]) -> list[str]:
+    return [word for word in ([value] if isinstance(value, str) else value) if word]
+
+
+if __name__ == "__main__":
+    print(table())

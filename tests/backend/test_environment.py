@@ -1,0 +1,180 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from backend import environment
+
+PRODUCTION = {
+    "DATABASE_URL": "postgresql://ordercast@db/ordercast",
+    "VALKEY_URL": "redis://valkey/0",
+    "ORDERCAST_PUBLIC_URL": "https://pay.example.com",
+    "ORDERCAST_HOSTS": "pay.example.com, pay2.example.com",
+    "ORDERCAST_SECRET_KEY": "a-key-for-this-test-only-and-Long-enough-4-the-check",
+    "ORDERCAST_SERVICE_TOKEN": "a-token-for-this-test",
+    "ORDERCAST_HOUSE_KEY": "a-key-for-this-test",
+    "ORDERCAST_HOUSE_WEBHOOK_SECRETS": "whsec_YW4tZXhhbXBsZS1vZi1hLXNlY3JldA==,whsec_dGhlLW9uZS1iZWZvcmUtdGhhdA==",
+}
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in environment.Environment.model_fields:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def refusal() -> str:
+    with pytest.raises(ImproperlyConfigured) as refused:
+        environment.read()
+    return str(refused.value)
+
+
+def test_lists_are_separated_by_commas(production: pytest.MonkeyPatch) -> None:
+    read = environment.read()
+
+    assert read.ORDERCAST_HOSTS == ["pay.example.com", "pay2.example.com"]
+    assert len(read.ORDERCAST_HOUSE_WEBHOOK_SECRETS) == 2
+
+
+def test_an_empty_variable_is_as_good_as_none(production: pytest.MonkeyPatch) -> None:
+    production.setenv("ORDERCAST_TICK_SECONDS", "")
+
+    assert environment.read().ORDERCAST_TICK_SECONDS == 15
+
+
+def test_a_bad_value_is_refused_with_its_name_what_it_is_and_what_would_be_right(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.setenv("ORDERCAST_TICK_SECONDS", "soon")
+    production.setenv("ORDERCAST_LOG_LEVEL", "LOUD")
+
+    seconds, level = refusal().splitlines()
+    assert seconds.startswith("ORDERCAST_TICK_SECONDS should be a valid integer, ")
+    assert seconds.endswith("(it is 'soon'); for example ORDERCAST_TICK_SECONDS=15")
+    assert level.startswith("ORDERCAST_LOG_LEVEL should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' ")
+    assert level.endswith("(it is 'LOUD'); for example ORDERCAST_LOG_LEVEL=INFO")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["mysql://me:hush@db/name", "me:hu/sh@db/name", "mysql://me:hu/sh@db", "postgres-hush@db"],
+)
+def test_the_password_in_a_bad_address_is_not_repeated(
+    production: pytest.MonkeyPatch, value: str
+) -> None:
+    production.setenv("DATABASE_URL", value)
+
+    said = refusal()
+
+    assert said.startswith(
+        "DATABASE_URL must be a URL that begins with postgresql:// or postgres:// (it is "
+    )
+    assert "hu" not in said
+
+
+@pytest.mark.parametrize(
+    "name", ["SECRET_KEY", "SERVICE_TOKEN", "HOUSE_KEY", "HOUSE_WEBHOOK_SECRETS"]
+)
+def test_production_refuses_a_missing_short_or_public_secret_without_repeating_it(
+    production: pytest.MonkeyPatch, name: str
+) -> None:
+    variable = f"ORDERCAST_{name}"
+    production.delenv(variable)
+    assert refusal().startswith(f"{variable} must be set, to at least ")
+
+    production.setenv(variable, "sh0rt")
+    assert refusal().startswith(f"{variable} must be set, to at least ")
+    assert "sh0rt" not in refusal()
+
+    demo = environment._DEMO_SECRETS[variable]
+    production.setenv(variable, demo if isinstance(demo, str) else ",".join(demo))
+    assert f"{variable} must be your own, not the demo's" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ORDERCAST_DEBUG", "true", "ORDERCAST_DEBUG must be off outside the demo"),
+        ("ORDERCAST_HOSTS", "pay.example.com,*", "ORDERCAST_HOSTS must name each host"),
+    ],
+)
+def test_production_refuses_what_only_a_demo_may(
+    production: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    production.setenv(name, value)
+
+    assert refusal().startswith(said)
+
+
+def test_token_keys_are_long_and_an_identity_provider_has_a_name(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.setenv("ORDERCAST_TOKEN_KEYS", f"{'x' * 32},sh0rt")
+    production.setenv("ORDERCAST_TOKEN_JWKS", "https://login.example.com/jwks.json")
+
+    keys, issuer = refusal().splitlines()
+
+    assert keys.startswith("ORDERCAST_TOKEN_KEYS must have at least 32 characters in each key")
+    assert issuer.startswith("ORDERCAST_TOKEN_ISSUER must be set where ORDERCAST_TOKEN_JWKS is")
+
+
+def test_the_demo_needs_no_secrets_but_keeps_those_it_is_given(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.delenv("ORDERCAST_SECRET_KEY")
+    production.setenv("ORDERCAST_DEMO", "true")
+
+    read = environment.read()
+
+    assert len(read.ORDERCAST_SECRET_KEY) >= 32
+    assert read.ORDERCAST_SERVICE_TOKEN == "a-token-for-this-test"
+
+
+def test_django_has_nothing_to_say_against_production_settings() -> None:
+    check = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+
+    done = subprocess.run(
+        check,
+        env={"PATH": os.environ["PATH"], **PRODUCTION},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_documentation_lists_every_variable_as_it_is() -> None:
+    page = (environment.BASE_DIR / "docs" / "operations.md").read_text()
+
+    assert environment.table() in page, (
+        "put the output of `python -m backend.environment` into docs/operations.md"
+    )
+
+
+def test_every_variable_has_a_meaning_and_an_example_that_would_be_accepted(
+    production: pytest.MonkeyPatch,
+) -> None:
+    for name, field in environment.Environment.model_fields.items():
+        assert field.description
+        for example in field.examples or pytest.fail(f"{name} has no example"):
+            # What stands in $(…) is a command that makes a secret.
+            production.setenv(name, "x" * 64 if "$(" in str(example) else str(example))
+    production.setenv("ORDERCAST_TOKEN_ISSUER", "https://login.example.com/")
+
+    environment.read()
+
+
+def test_a_relative_data_folder_is_the_same_from_everywhere_later(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.setenv("ORDERCAST_DATA", "somewhere")
+
+    folder = environment.read().ORDERCAST_DATA
+    assert folder == Path.cwd() / "somewhere"

@@ -1,0 +1,237 @@
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.plugin import free_port
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.stack
+READY = "Ordercast is ready"
+
+
+class Up:
+    """`manage.py up` as a person starts it: on free ports, in an environment that says nothing."""
+
+    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+        self.port, self.sandbox_port = free_port(), free_port()
+        ports = ("--port", str(self.port), "--sandbox-port", str(self.sandbox_port))
+        ours = ("ORDERCAST_", "DATABASE_URL", "VALKEY_URL", "DJANGO_")
+        bare = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--data", str(data), *ports, *arguments],
+            env={**bare, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+        self.process.stdout.close()
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def wait_until_ready(self) -> "Up":
+        eventually(lambda: READY in self.output or self.process.poll() is not None, 60)
+        assert READY in self.output, self.output
+        return self
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        code = self.process.wait(30)
+        self._reader.join(5)
+        return code
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="oc-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def is_gone(processes: list[psutil.Process]) -> bool:
+    return not any(
+        each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes
+    )
+
+
+def test_everything_comes_up_stops_without_an_orphan_and_finds_its_data_again(data: Path) -> None:
+    up = Up(data).wait_until_ready()
+    family = up.family()
+    names = {each.name() for each in family}
+    first = re.findall(r"/orders/([0-9a-f]{32})/", up.output)
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/health/ready") as answer:
+        assert json.load(answer) == {"database": "ok", "valkey": "ok"}
+    assert {"postgres", "valkey-server"} <= names
+    assert f"http://127.0.0.1:{up.port}/admin/" in up.output
+    assert f"http://127.0.0.1:{up.sandbox_port}/" in up.output
+    assert len(first) == 3
+
+    assert up.stop() == 0
+    assert is_gone(family)
+
+    again = Up(data, "--without", "worker,beat,sandbox").wait_until_ready()
+    assert re.findall(r"/orders/([0-9a-f]{32})/", again.output) == first
+    assert again.stop(signal.SIGINT) == 0
+
+
+def test_parts_that_are_left_out_do_not_run_and_a_second_start_on_the_same_data_is_refused(
+    data: Path,
+) -> None:
+    up = Up(data, "--without", "web,worker,beat").wait_until_ready()
+
+    second = Up(data)
+
+    commands = " ".join(" ".join(each.cmdline()) for each in up.family())
+    assert "orders.payments.sandbox" in commands
+    assert "uvicorn" not in commands
+    assert "celery" not in commands
+    assert second.wait() == 1
+    said = f"CommandError: another `manage.py up` (process {up.process.pid}) runs on {data}; "
+    assert second.lines == [f"{said}stop it, or choose another folder with --data\n"]
+    assert up.stop() == 0
+
+
+def test_one_dead_part_stops_all_and_is_named(data: Path) -> None:
+    up = Up(data, "--without", "web,worker,beat").wait_until_ready()
+    family = up.family()
+    sandbox = next(each for each in family if "orders.payments.sandbox" in each.cmdline())
+
+    sandbox.kill()
+
+    assert up.wait() == 1
+    assert (
+        up.lines[-1]
+        == "CommandError: everything was stopped, because sandbox was ended by SIGKILL\n"
+    )
+    assert is_gone(family)
+
+
+def test_a_dead_database_stops_all_and_is_named(data: Path) -> None:
+    up = Up(data, "--without", "web,worker,beat").wait_until_ready()
+    family = up.family()
+    postgres = next(
+        each
+        for each in family
+        if each.name() == "postgres" and str(data) in " ".join(each.cmdline())
+    )
+
+    postgres.kill()
+
+    assert up.wait() == 1
+    assert "because PostgreSQL ended with exit code -9; see" in up.lines[-1]
+    assert is_gone(family)
+
+
+def test_nothing_outlives_it_even_when_it_is_killed(data: Path) -> None:
+    up = Up(data, "--without", "web,worker,beat").wait_until_ready()
+    family = up.family()
+
+    up.process.kill()
+
+    eventually(lambda: is_gone(family), 15, saying="all of its processes are gone")
+    up.wait()
+
+
+def test_a_second_signal_while_it_stops_leaves_nothing_either(data: Path) -> None:
+    up = Up(data, "--without", "web,worker").wait_until_ready()
+    family = up.family()
+
+    up.process.send_signal(signal.SIGINT)
+    up.process.send_signal(signal.SIGINT)
+    assert up.stop(signal.SIGINT) == 0
+    assert is_gone(family)
+
+
+def test_ctrl_c_before_it_is_ready_leaves_nothing(data: Path) -> None:
+    up = Up(data)
+    family: list[psutil.Process] = eventually(up.family, 20)
+
+    assert up.stop(signal.SIGINT) in (0, -signal.SIGINT)
+
+    eventually(lambda: is_gone(family), saying="all of its processes are gone")
+
+
+def test_a_taken_port_is_one_line(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        up = Up(data, "--port", str(port))
+
+        assert up.wait() == 1
+    said = f"CommandError: web cannot listen on 127.0.0.1:{port}: Address already in use; "
+    assert up.lines == [f"{said}choose another port with --port\n"]
+
+
+def test_a_folder_that_cannot_be_used_is_one_line() -> None:
+    up = Up(Path("/dev/null/data"))
+
+    assert up.wait() == 1
+    assert up.lines == ["CommandError: cannot write to /dev/null/data: Not a folder: /dev/null\n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "DATABASE_URL",
+            "postgresql://me:hush@127.0.0.1:1/ordercast",
+            "cannot reach the database of DATABASE_URL: ",
+        ),
+        (
+            "DATABASE_URL",
+            "mysql://me:hush@127.0.0.1/ordercast",
+            "DATABASE_URL must be a URL that begins with postgresql:// ",
+        ),
+        ("VALKEY_URL", "redis://:hush@127.0.0.1:1/0", "cannot reach the Valkey of VALKEY_URL: "),
+        (
+            "VALKEY_URL",
+            "http://:hush@127.0.0.1/0",
+            "VALKEY_URL must be a URL that begins with redis:// ",
+        ),
+        ("ORDERCAST_TICK_SECONDS", "soon", "ORDERCAST_TICK_SECONDS should be a valid integer"),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_tells_no_secret(
+    data: Path, name: str, value: str, said: str
+) -> None:
+    up = Up(data, **{name: value})
+
+    assert up.wait() == 1
+    assert len(up.lines) == 1
+    assert up.lines[0].removeprefix("CommandError: ").startswith(said)
+    assert "hush" not in up.lines[0]
+
+
+def test_an_unknown_part_is_refused_with_the_names_of_those_there_are(data: Path) -> None:
+    up = Up(data, "--without", "web,wrker")
+
+    assert up.wait() == 2
+    assert "there is no part 'wrker'; the parts are web, worker, beat, sandbox" in up.output
