@@ -191,7 +191,7 @@ def _remember_address(payment: Payment, told: Snapshot) -> None:
     """Where the payment is found at the provider: known from whichever message comes first."""
     if payment.provider_ref == told.provider_ref and payment.checkout_url:
         return
-    payment.provider_ref = told.provider_ref or payment.provider_ref
+    payment.provider_ref = told.name_after(payment.provider_ref)
     payment.checkout_url = told.checkout_url or payment.checkout_url
     payment.save(update_fields=["provider_ref", "checkout_url"])
 

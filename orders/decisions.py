@@ -87,7 +87,7 @@ def decide(held: Held, told: Snapshot) -> Decision:
 def _mismatch(held: Held, told: Snapshot) -> str:
     if told.merchant_ref != held.payment:
         return f"the provider speaks of payment {told.merchant_ref!r}, not {held.payment!r}"
-    if held.provider_ref and told.provider_ref not in {"", held.provider_ref}:
+    if not told.may_be(held.provider_ref):
         return f"the provider calls it {told.provider_ref!r}, before it was {held.provider_ref!r}"
     if told.currency.upper() != held.currency.upper():
         return f"the provider says {told.currency}, the order {held.currency}"

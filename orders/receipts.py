@@ -32,7 +32,7 @@ def accept(
         event_id=event.event_id[:200],
         defaults={
             "kind": event.kind[:64],
-            "merchant_ref": _storable(event.snapshot.merchant_ref)[:200],
+            "merchant_ref": _storable(event.merchant_ref or event.provider_ref)[:200],
             "body": _storable(body.decode("utf-8", "replace")),
             "headers": {
                 k.lower(): _storable(v) for k, v in headers.items() if k.lower() in _KEPT_HEADERS
@@ -51,18 +51,25 @@ def accept(
 
 
 def _apply(receipt: CallbackReceipt, event: ProviderEvent) -> None:
-    payment = _payment_of(
-        receipt.provider, event.snapshot.merchant_ref, event.snapshot.provider_ref
-    )
+    payment = _payment_of(receipt.provider, event.merchant_ref, event.provider_ref)
     if payment is None:
         receipt.detail = f"no payment {receipt.merchant_ref} of {receipt.provider} here yet"
         receipt.next_try_at = timezone.now() + _scaled(TRIES[0])
         return
+    receipt.payment, receipt.next_try_at, receipt.needs_review = payment, None, False
+    if event.snapshot is None:
+        _ask(receipt, payment, "it does not tell the payment's whole state; the provider is asked")
+        return
     outcome, detail = apply_snapshot(
         payment.pk, event.snapshot, Cause(Source.CALLBACK, receipt.provider)
     )
-    receipt.payment, receipt.outcome, receipt.detail = payment, outcome, detail[:500]
-    receipt.next_try_at, receipt.needs_review = None, False
+    receipt.outcome, receipt.detail = outcome, detail[:500]
+
+
+def _ask(receipt: CallbackReceipt, payment: Payment, why: str) -> None:
+    """Bring the next look at the provider forward to now, also for a payment that was closed."""
+    receipt.payment, receipt.outcome, receipt.detail = payment, Outcome.ASKING, why
+    Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
 
 
 def _payment_of(provider: str, merchant_ref: str, provider_ref: str) -> Payment | None:
@@ -82,12 +89,13 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
     due = CallbackReceipt.objects.select_for_update(skip_locked=True).filter(next_try_at__lte=now)
     receipts = list(due.order_by("next_try_at")[:limit])
     for receipt in receipts:
-        payment = _payment_of(receipt.provider, receipt.merchant_ref, "")
+        # Whose reference it was is not kept; ours and a provider's never look the same.
+        about = receipt.merchant_ref
+        payment = _payment_of(receipt.provider, about, about)
         receipt.tries += 1
         if payment is not None:
-            receipt.payment, receipt.outcome, receipt.next_try_at = payment, Outcome.ASKING, None
-            receipt.detail = "its payment turned up; the provider is asked"
-            Payment.objects.filter(pk=payment.pk).update(next_check_at=now)
+            _ask(receipt, payment, "its payment turned up; the provider is asked")
+            receipt.next_try_at = None
         elif receipt.tries < len(TRIES):
             receipt.next_try_at = now + _scaled(TRIES[receipt.tries])
         else:

@@ -62,15 +62,28 @@ class Snapshot:
     failure_code: str = ""
     failure_message: str = ""
     checkout_url: str = ""
-    former_ref: str = field(
-        default="", compare=False
-    )  # what it was called before, where a provider renames
+    # Where a provider renames a payment: its name before. The same as `provider_ref` while the new name is to come.
+    former_ref: str = field(default="", compare=False)
     raw: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def refunded(self) -> int:
         """What has really gone back: the refunds that succeeded."""
         return sum(r.amount for r in self.refunds if r.status is RefundStatus.SUCCEEDED)
+
+    @property
+    def is_to_be_renamed(self) -> bool:
+        return bool(self.former_ref) and self.former_ref == self.provider_ref
+
+    def may_be(self, known_ref: str) -> bool:
+        """Whether it can be the payment that we know by this name of the provider's; "" is none yet."""
+        if not known_ref or not self.provider_ref or self.is_to_be_renamed:
+            return True
+        return known_ref in {self.provider_ref, self.former_ref}
+
+    def name_after(self, known_ref: str) -> str:
+        """The provider's name for it from now on: one that was to change does not come back over what it became."""
+        return known_ref if known_ref and self.is_to_be_renamed else self.provider_ref or known_ref
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from orders.payments.base import (
     NotFound,
     PaymentStatus,
     Provider,
+    ProviderEvent,
     RateLimited,
     RefundPayment,
     RefundStatus,
@@ -29,6 +30,7 @@ from orders.payments.base import (
     Snapshot,
     Unavailable,
 )
+from tests.waiting import eventually
 
 TIMEOUT = 0.5  # seconds, of the provider under test
 
@@ -38,13 +40,21 @@ class World(Protocol):
 
     callback_url: str
     secret: str
+    other_secret: str  # well-formed, and not the provider's
 
     def provider(
         self, *, url: str | None = None, secrets: Sequence[str] | None = None
     ) -> Provider: ...
     def act(self, payment: Snapshot, action: str, amount: int | None = None) -> None: ...
     def fault(self, kind: str, *calls: str, **options: Any) -> None: ...
-    def callback(self) -> tuple[Mapping[str, str], bytes]: ...
+    def callbacks(self, least: int = 1) -> Sequence[tuple[Mapping[str, str], bytes]]: ...
+    def confirmed(self, request: CreatePayment) -> CreatePayment:
+        """The same, to be charged at once, by whatever test means the provider needs for that."""
+        ...
+
+    def declined(self, request: CreatePayment) -> CreatePayment:
+        """The same, by a customer who has no money."""
+        ...
 
 
 def asked(world: World, **changes: Any) -> CreatePayment:
@@ -70,11 +80,6 @@ def refund_of(payment: Snapshot, amount: int) -> RefundPayment:
 
 def cancel_of(payment: Snapshot) -> CancelPayment:
     return CancelPayment(merchant_ref=payment.merchant_ref, provider_ref=payment.provider_ref)
-
-
-def declines(request: CreatePayment) -> CreatePayment:
-    """The same, but the sandbox's customer has no money. A provider with other test means overrides `declined`."""
-    return replace(request, metadata={"sandbox": {"outcome": "declined"}})
 
 
 class ProviderConformance:
@@ -147,14 +152,14 @@ class ProviderConformance:
     def test_a_confirmed_payment_is_answered_with_its_result(
         self, world: World, provider: Provider
     ) -> None:
-        payment = provider.create(asked(world, confirm=True))
+        payment = provider.create(world.confirmed(asked(world)))
 
         assert (payment.status, payment.captured) == (PaymentStatus.CAPTURED, 1250)
 
     def test_a_confirmed_payment_that_is_declined_says_why(
         self, world: World, provider: Provider
     ) -> None:
-        payment = provider.create(declines(asked(world, confirm=True)))
+        payment = provider.create(world.declined(asked(world)))
 
         assert (payment.status, payment.captured) == (PaymentStatus.FAILED, 0)
         assert payment.failure_code
@@ -297,7 +302,7 @@ class ProviderConformance:
         self, world: World, provider: Provider
     ) -> None:
         world.fault("answer_slow", "create", seconds=TIMEOUT * 3)
-        request = asked(world, confirm=True)
+        request = world.confirmed(asked(world))
 
         with pytest.raises(AmbiguousOutcome):
             provider.create(request)
@@ -325,7 +330,7 @@ class ProviderConformance:
     def test_a_callback_tells_what_a_fetch_would_tell(
         self, world: World, provider: Provider, paid: Snapshot
     ) -> None:
-        headers, body = world.callback()
+        headers, body = world.callbacks()[0]
 
         (event,) = provider.parse_callback(headers, body, datetime.now(UTC))
 
@@ -333,11 +338,30 @@ class ProviderConformance:
         assert event.event_id
         assert event.occurred_at is not None
 
+    def test_a_callback_about_a_dispute_leads_to_the_payment(
+        self, world: World, provider: Provider, paid: Snapshot
+    ) -> None:
+        world.act(paid, "dispute")
+
+        def disputed() -> list[ProviderEvent]:
+            parsed = [
+                provider.parse_callback(headers, body, datetime.now(UTC))
+                for headers, body in world.callbacks()
+            ]
+            return [event for events in parsed for event in events if "dispute" in event.kind]
+
+        (event,) = eventually(disputed)
+        assert paid.merchant_ref == event.merchant_ref or paid.provider_ref == event.provider_ref
+        now = provider.fetch(paid.merchant_ref, paid.provider_ref)
+        assert now.dispute is DisputeStatus.OPEN
+        # Either it tells the whole, or it leaves the telling to a fetch.
+        assert event.snapshot in (now, None)
+
     @pytest.mark.usefixtures("paid")
     def test_header_names_may_be_written_in_any_case(
         self, world: World, provider: Provider
     ) -> None:
-        headers, body = world.callback()
+        headers, body = world.callbacks()[0]
 
         shouted = {name.upper(): value for name, value in headers.items()}
 
@@ -345,8 +369,8 @@ class ProviderConformance:
 
     @pytest.mark.usefixtures("paid")
     def test_any_of_several_secrets_will_do(self, world: World) -> None:
-        headers, body = world.callback()
-        other = "whsec_b3RoZXItc2VjcmV0LW90aGVyLXNlY3JldA=="
+        headers, body = world.callbacks()[0]
+        other = world.other_secret
         rotating = world.provider(secrets=[other, world.secret])
 
         assert len(rotating.parse_callback(headers, body, datetime.now(UTC))) == 1
@@ -357,7 +381,7 @@ class ProviderConformance:
     def test_a_changed_byte_anywhere_in_the_body_is_seen(
         self, world: World, provider: Provider
     ) -> None:
-        headers, body = world.callback()
+        headers, body = world.callbacks()[0]
 
         for place in range(len(body)):
             changed = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
@@ -369,7 +393,7 @@ class ProviderConformance:
     def test_a_callback_from_another_time_is_refused(
         self, world: World, provider: Provider, off: timedelta
     ) -> None:
-        headers, body = world.callback()
+        headers, body = world.callbacks()[0]
 
         with pytest.raises(BadSignature):
             provider.parse_callback(headers, body, datetime.now(UTC) + off)

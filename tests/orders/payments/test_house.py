@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from orders.payments.base import (
     AmbiguousOutcome,
     BadSignature,
     CancelPayment,
+    CreatePayment,
     Malformed,
     PaymentStatus,
     Provider,
@@ -45,6 +47,8 @@ PAYMENT: dict[str, Any] = {
 class HouseWorld:
     """The sandbox, as the conformance suite wants to see it."""
 
+    other_secret = "whsec_b3RoZXItc2VjcmV0LW90aGVyLXNlY3JldA=="
+
     def __init__(self, sandbox: SandboxProcess, callbacks: Receiver) -> None:
         self._sandbox, self._callbacks = sandbox, callbacks
         self.callback_url, self.secret = callbacks.url, sandbox.secret
@@ -63,9 +67,14 @@ class HouseWorld:
     def fault(self, kind: str, *calls: str, **options: Any) -> None:
         self._sandbox.set_faults({"fault": kind, "calls": calls, **options})
 
-    def callback(self) -> tuple[Mapping[str, str], bytes]:
-        came = self._callbacks.wait_for(1)[0]
-        return came.headers, came.body
+    def callbacks(self, least: int = 1) -> Sequence[tuple[Mapping[str, str], bytes]]:
+        return [(came.headers, came.body) for came in self._callbacks.wait_for(least)]
+
+    def confirmed(self, request: CreatePayment) -> CreatePayment:
+        return replace(request, confirm=True)
+
+    def declined(self, request: CreatePayment) -> CreatePayment:
+        return replace(self.confirmed(request), metadata={"sandbox": {"outcome": "declined"}})
 
     def close(self) -> None:
         for house in self._made:
@@ -110,6 +119,7 @@ def test_the_time_is_the_callers_and_not_the_machines(house: House) -> None:
     (event,) = house.parse_callback(signed(GENUINE), GENUINE, NOW + timedelta(minutes=5))
 
     assert (event.event_id, event.kind) == ("evt_1", "payment.captured")
+    assert event.snapshot is not None
     assert event.snapshot.status is PaymentStatus.CAPTURED
     assert event.snapshot.raw == PAYMENT
 

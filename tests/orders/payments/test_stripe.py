@@ -1,0 +1,409 @@
+"""The Stripe provider: the conformance suite against the sandbox speaking Stripe's shapes, and what it adds."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orders.payments.base import (
+    BadSignature,
+    CreatePayment,
+    DisputeStatus,
+    Malformed,
+    PaymentStatus,
+    Provider,
+    RefundPayment,
+    Refused,
+    Snapshot,
+    Unavailable,
+)
+from orders.payments.stripe import Stripe
+from tests.orders.payments.conformance import (
+    TIMEOUT,
+    ProviderConformance,
+    asked,
+    cancel_of,
+    refund_of,
+)
+from tests.orders.payments.receiver import Receiver
+from tests.sandbox import SandboxProcess
+
+SECRET = "whsec_stripe-test"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class StripeWorld:
+    """The sandbox, spoken to as Stripe."""
+
+    other_secret = "whsec_another-one"
+
+    def __init__(self, sandbox: SandboxProcess, callbacks: Receiver) -> None:
+        self._sandbox, self._callbacks = sandbox, callbacks
+        self.callback_url, self.secret = callbacks.url, sandbox.secret
+        self._made: list[Stripe] = []
+        sandbox.client.post("/v1/webhook_endpoints", data={"url": callbacks.url})
+
+    def provider(self, *, url: str | None = None, secrets: Sequence[str] | None = None) -> Provider:
+        made = Stripe(
+            self._sandbox.key,
+            list(secrets or [self.secret]),
+            TIMEOUT,
+            url=url or self._sandbox.url,
+        )
+        self._made.append(made)
+        return made
+
+    def act(self, payment: Snapshot, action: str, amount: int | None = None) -> None:
+        self._sandbox.act(payment.merchant_ref, action, amount)
+
+    def fault(self, kind: str, *calls: str, **options: Any) -> None:
+        self._sandbox.set_faults({"fault": kind, "calls": calls, **options})
+
+    def callbacks(self, least: int = 1) -> Sequence[tuple[Mapping[str, str], bytes]]:
+        return [(came.headers, came.body) for came in self._callbacks.wait_for(least)]
+
+    def confirmed(self, request: CreatePayment) -> CreatePayment:
+        by = {"stripe_payment_method": "pm_card_visa"}
+        return replace(request, confirm=True, metadata=by)
+
+    def declined(self, request: CreatePayment) -> CreatePayment:
+        by = {"stripe_payment_method": "pm_card_visa_chargeDeclined"}
+        return replace(request, confirm=True, metadata=by)
+
+    def close(self) -> None:
+        for made in self._made:
+            made.close()
+
+
+@pytest.fixture
+def world(sandbox: SandboxProcess, callbacks: Receiver) -> Iterator[StripeWorld]:
+    made = StripeWorld(sandbox, callbacks)
+    yield made
+    made.close()
+
+
+class TestStripe(ProviderConformance):
+    """Stripe passes the suite."""
+
+
+@pytest.fixture
+def stripe(world: StripeWorld) -> Provider:
+    return world.provider()
+
+
+def fetched(stripe: Provider, payment: Snapshot) -> Snapshot:
+    return stripe.fetch(payment.merchant_ref, payment.provider_ref)
+
+
+def test_a_declined_customer_may_take_another_card_on_the_same_page(
+    world: StripeWorld, stripe: Provider
+) -> None:
+    payment = stripe.create(asked(world))
+
+    world.act(payment, "decline")
+    declined = fetched(stripe, payment)
+    world.act(payment, "pay")
+
+    assert (declined.status, declined.failure_code) == (PaymentStatus.PENDING, "generic_decline")
+    assert declined.checkout_url == payment.checkout_url
+    assert fetched(stripe, payment).status is PaymentStatus.CAPTURED
+
+
+def test_a_session_is_known_by_its_intent_once_there_is_one(
+    world: StripeWorld, stripe: Provider
+) -> None:
+    session = stripe.create(asked(world))
+    world.act(session, "pay")
+
+    paid = fetched(stripe, session)
+
+    assert session.is_to_be_renamed
+    assert (session.provider_ref[:3], paid.provider_ref[:3]) == ("cs_", "pi_")
+    assert paid.may_be(session.provider_ref)
+    assert paid.name_after(session.provider_ref) == paid.provider_ref
+    assert session.name_after(paid.provider_ref) == paid.provider_ref
+    assert fetched(stripe, paid) == paid
+
+
+def test_a_page_that_has_expired_is_called_off(world: StripeWorld, stripe: Provider) -> None:
+    payment = stripe.create(asked(world))
+
+    world.act(payment, "expire")
+
+    assert fetched(stripe, payment).status is PaymentStatus.CANCELLED
+    assert stripe.cancel(cancel_of(payment)).status is PaymentStatus.CANCELLED
+
+
+def test_a_declined_page_is_called_off_by_the_intents_name(
+    world: StripeWorld, stripe: Provider
+) -> None:
+    payment = stripe.create(asked(world))
+    world.act(payment, "decline")
+    declined = fetched(stripe, payment)
+
+    assert declined.provider_ref.startswith("pi_")
+    assert stripe.cancel(cancel_of(declined)).status is PaymentStatus.CANCELLED
+
+
+def test_held_money_is_given_free_by_the_intents_name(world: StripeWorld, stripe: Provider) -> None:
+    payment = stripe.create(asked(world))
+    world.act(payment, "authorise")
+    held = fetched(stripe, payment)
+
+    assert stripe.cancel(cancel_of(held)).status is PaymentStatus.CANCELLED
+
+
+def test_more_refunds_than_come_along_are_all_there(world: StripeWorld, stripe: Provider) -> None:
+    payment = stripe.create(world.confirmed(asked(world)))
+    for _ in range(12):
+        world.act(payment, "refund", 10)
+
+    assert [r.amount for r in fetched(stripe, payment).refunds] == [10] * 12
+
+
+def test_a_refund_can_be_asked_for_by_the_sessions_name(
+    world: StripeWorld, stripe: Provider
+) -> None:
+    payment = stripe.create(asked(world))
+    world.act(payment, "pay")
+
+    assert stripe.refund(refund_of(payment, 250)).refunded == 250
+
+
+def test_nothing_is_refunded_of_a_page_that_nobody_has_paid(
+    world: StripeWorld, stripe: Provider
+) -> None:
+    payment = stripe.create(asked(world))
+
+    with pytest.raises(Refused) as refused:
+        stripe.refund(refund_of(payment, 250))
+
+    assert refused.value.code == "not_captured"
+
+
+def test_a_won_dispute_gives_the_money_back(world: StripeWorld, stripe: Provider) -> None:
+    payment = stripe.create(world.confirmed(asked(world)))
+    world.act(payment, "dispute")
+    world.act(payment, "win_dispute")
+
+    won = fetched(stripe, payment)
+
+    assert (won.dispute, won.disputed) == (DisputeStatus.WON, 0)
+
+
+def test_to_charge_at_once_needs_a_payment_method(world: StripeWorld, stripe: Provider) -> None:
+    with pytest.raises(Refused) as refused:
+        stripe.create(asked(world, confirm=True))
+
+    assert refused.value.code == "payment_method_missing"
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(700, "ISK"), (700, "UGX"), (500, "JPY")])
+def test_currencies_that_stripe_counts_in_its_own_way_keep_their_amount(
+    world: StripeWorld, stripe: Provider, amount: int, currency: str
+) -> None:
+    payment = stripe.create(world.confirmed(asked(world, amount=amount, currency=currency)))
+
+    back = stripe.refund(refund_of(payment, amount - 1))
+
+    assert (payment.amount, payment.captured) == (amount, amount)
+    assert back.refunded == amount - 1
+
+
+def test_an_amount_that_stripe_cannot_write_is_refused(
+    world: StripeWorld, stripe: Provider
+) -> None:
+    with pytest.raises(Refused) as refused:
+        stripe.create(asked(world, amount=150, currency="MGA"))
+
+    assert refused.value.code == "amount_not_representable"
+
+
+def test_a_key_that_is_refused_fails_no_order(sandbox: SandboxProcess, world: StripeWorld) -> None:
+    wrong = Stripe("sk_wrong", [SECRET], TIMEOUT, url=sandbox.url)
+
+    with pytest.raises(Unavailable):
+        wrong.create(asked(world))
+    with pytest.raises(Unavailable):
+        wrong.fetch("any", "pi_any")
+    wrong.close()
+
+
+def test_no_secret_at_all_is_a_configuration_error() -> None:
+    for secrets in ([], [""], [SECRET, " "]):
+        with pytest.raises(ValueError, match="webhook secret"):
+            Stripe("sk", secrets, TIMEOUT)
+
+
+# callbacks, without a server
+
+
+@pytest.fixture
+def alone() -> Iterator[Stripe]:
+    made = Stripe("sk_test", [SECRET], TIMEOUT, url="http://127.0.0.1:9")
+    yield made
+    made.close()
+
+
+def event(kind: str, **data: Any) -> bytes:
+    made = {"id": "evt_1", "type": kind, "created": int(NOW.timestamp()), "data": {"object": data}}
+    return json.dumps(made).encode()
+
+
+def signature(body: bytes, at: datetime = NOW, secret: str = SECRET) -> str:
+    stamp = int(at.timestamp())
+    return hmac.new(secret.encode(), b"%d.%s" % (stamp, body), hashlib.sha256).hexdigest()
+
+
+def signed(body: bytes) -> dict[str, str]:
+    return {"Stripe-Signature": f"t={int(NOW.timestamp())},v1={signature(body)}"}
+
+
+INTENT: dict[str, Any] = {
+    "id": "pi_1",
+    "status": "succeeded",
+    "amount": 1250,
+    "amount_received": 1250,
+    "amount_capturable": 0,
+    "currency": "eur",
+    "metadata": {"ordercast_ref": "m" * 32, "ordercast_flow": "direct"},
+    "latest_charge": "ch_1",
+}
+GENUINE = event("payment_intent.succeeded", **INTENT)
+
+
+def test_the_time_is_the_callers_and_not_the_machines(alone: Stripe) -> None:
+    (found,) = alone.parse_callback(signed(GENUINE), GENUINE, NOW + timedelta(minutes=5))
+
+    assert (found.event_id, found.kind) == ("evt_1", "payment_intent.succeeded")
+    assert found.occurred_at == NOW
+    assert found.snapshot is not None
+    assert (found.snapshot.status, found.snapshot.captured) == (PaymentStatus.CAPTURED, 1250)
+
+
+def test_one_of_several_signatures_is_enough(alone: Stripe) -> None:
+    stamp = int(NOW.timestamp())
+    headers = {"stripe-signature": f"t={stamp},v1={'0' * 64},v1={signature(GENUINE)},v0=zz"}
+
+    assert len(alone.parse_callback(headers, GENUINE, NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "t=,v1=",
+        "nonsense",
+        f"v1={signature(GENUINE)}",
+        f"t=٣,v1={signature(GENUINE)}",
+        f"t={int(NOW.timestamp())}",
+        f"t={int(NOW.timestamp())},v0={signature(GENUINE)}",
+        f"t={int(NOW.timestamp())},v1=ü",
+        f"t=0{int(NOW.timestamp())},v1",
+        f"t={int(NOW.timestamp()) + 1},v1={signature(GENUINE)}",
+    ],
+)
+def test_a_header_that_makes_no_sense_is_a_bad_signature(alone: Stripe, header: str) -> None:
+    with pytest.raises(BadSignature):
+        alone.parse_callback({"stripe-signature": header}, GENUINE, NOW)
+
+
+def test_bytes_that_are_no_text_are_a_bad_signature(alone: Stripe) -> None:
+    body = b"\xff\xfe"
+
+    with pytest.raises(BadSignature):
+        alone.parse_callback(signed(body), body, NOW)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b"",
+        b'{"id": 1}',
+        event("payment_intent.succeeded", **{**INTENT, "amount": -1}),
+        event("payment_intent.succeeded", **{**INTENT, "amount": "1250"}),
+        event("payment_intent.invented", **{**INTENT, "status": "invented"}),
+        event("payment_intent.succeeded", **{**INTENT, "currency": "mga", "amount": 10**19}),
+    ],
+)
+def test_what_is_signed_and_makes_no_sense_is_malformed(alone: Stripe, body: bytes) -> None:
+    with pytest.raises(Malformed):
+        alone.parse_callback(signed(body), body, NOW)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event("customer.created", id="cus_1"),
+        event("payment_intent.created", **INTENT),
+        event("payment_intent.succeeded", **{**INTENT, "metadata": {}}),
+        event("checkout.session.completed", id="cs_1", client_reference_id=None),
+        event("charge.refunded", id="ch_1", payment_intent=None),
+    ],
+)
+def test_what_is_not_ours_is_taken_and_left_alone(alone: Stripe, body: bytes) -> None:
+    assert alone.parse_callback(signed(body), body, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("refund.failed", {"id": "re_1", "payment_intent": "pi_1"}),
+        ("charge.refunded", {"id": "ch_1", "payment_intent": {"id": "pi_1"}}),
+        ("charge.dispute.created", {"id": "du_1", "payment_intent": "pi_1"}),
+    ],
+)
+def test_a_part_of_a_payment_leaves_the_whole_to_a_fetch(
+    alone: Stripe, kind: str, data: dict[str, Any]
+) -> None:
+    body = event(kind, **data)
+
+    (found,) = alone.parse_callback(signed(body), body, NOW)
+
+    assert (found.snapshot, found.provider_ref) == (None, "pi_1")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "expected"),
+    [
+        ("requires_payment_method", None, PaymentStatus.PENDING),
+        ("requires_payment_method", {"code": "card_declined"}, PaymentStatus.FAILED),
+        ("requires_action", None, PaymentStatus.PENDING),
+        ("processing", None, PaymentStatus.PROCESSING),
+        ("requires_capture", None, PaymentStatus.AUTHORISED),
+        ("canceled", None, PaymentStatus.CANCELLED),
+    ],
+)
+def test_each_state_of_a_direct_intent_has_its_meaning(
+    alone: Stripe, status: str, error: dict[str, str] | None, expected: PaymentStatus
+) -> None:
+    told = {**INTENT, "status": status, "last_payment_error": error, "amount_received": 0}
+    body = event("payment_intent.updated", **told)
+
+    (found,) = alone.parse_callback(signed(body), body, NOW)
+
+    assert found.snapshot is not None
+    assert found.snapshot.status is expected
+    assert found.snapshot.failure_code == (error or {}).get("code", "")
+
+
+def test_a_callback_reader_calls_nobody(alone: Stripe) -> None:
+    """The address of `alone` is one where nobody listens: a call would raise."""
+    told = {**INTENT, "metadata": {**INTENT["metadata"], "ordercast_flow": "checkout"}}
+    body = event("payment_intent.payment_failed", **{**told, "status": "requires_payment_method"})
+
+    (found,) = alone.parse_callback(signed(body), body, NOW)
+
+    assert (found.snapshot, found.merchant_ref) == (None, "m" * 32)
+
+
+def test_a_refund_of_what_stripe_does_not_know_reaches_nobody(alone: Stripe) -> None:
+    with pytest.raises(Unavailable):
+        alone.refund(RefundPayment(ref="r", merchant_ref="m", provider_ref="pi_1", amount=1))
