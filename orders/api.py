@@ -10,12 +10,13 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg_pool import PoolTimeout
 from pydantic import StringConstraints
 
-from orders import commands, conversations, queries, refreshing
+from orders import access, commands, conversations, queries, refreshing
+from orders.access import Scope
 from orders.errors import OrderError
 from orders.models import Refund
 from orders.payments.base import PaymentStatus
 from orders.payments.registry import UnknownProvider
-from orders.principals import Bearer, Principal, Session
+from orders.principals import Bearer, Forbidden, Principal, Session
 from orders.problems import problem
 from orders.schemas import (
     EventsOut,
@@ -45,22 +46,22 @@ api = NinjaAPI(
 Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
+_TOKEN_CODES = {access.TokenExpired: "token_expired", access.TokenRevoked: "token_revoked"}
 ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 404, 409, 413, 422, 503), Problem)
 
 
-class Forbidden(Exception):
-    """The principal may look, and not touch."""
-
-
-def _writer(request: HttpRequest, permission: str = "writes") -> Principal:
+def _writer(request: HttpRequest, scope: Scope, ref: str | None = None) -> Principal:
+    """The principal, if it has the scope, and may see the order it writes to."""
     principal: Principal = request.auth  # type: ignore[attr-defined]
-    if not getattr(principal, permission):
-        raise Forbidden
+    principal.need(scope)
+    if ref is not None:
+        principal.visible(ref)
     return principal
 
 
 def _reader(request: HttpRequest) -> Principal:
     principal: Principal = request.auth  # type: ignore[attr-defined]
+    principal.may_look()
     return principal
 
 
@@ -76,7 +77,7 @@ def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None
         customer_id=body.customer,
         expires_in=body.expires_in,
         idempotency_key=key,
-        cause=_writer(request).cause(),
+        cause=_writer(request, Scope.WRITE_ORDERS).cause(),
     )
     return Status(201 if is_new else 200, new_order_out(order, queries.epoch()))
 
@@ -116,7 +117,7 @@ def start_payment(
     Mode `callback` answers 202 at once with the checkout address. Mode `sync` waits for the provider and answers
     200 with the result; where the provider has none in time, 202, and the reconciler finds it out.
     """
-    principal = _writer(request)
+    principal = _writer(request, Scope.WRITE_PAYMENTS, ref)
     payment = conversations.start_payment(
         ref,
         mode=body.mode,
@@ -135,7 +136,7 @@ def start_payment(
 )
 def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status[OrderOut]:
     """200 once cancelled; 202 while the provider has yet to confirm."""
-    principal = _writer(request)
+    principal = _writer(request, Scope.WRITE_ORDERS, ref)
     conversations.cancel_order(ref, reason=body.reason, cause=principal.cause(body.reason))
     order = _order(principal, ref)
     return Status(202 if order.is_cancelling else 200, order)
@@ -146,7 +147,7 @@ def refund(
     request: HttpRequest, ref: Path[Ref], body: RefundIn, key: IdempotencyKey = None
 ) -> Status[RefundOut]:
     """The order's state follows when the provider says that the money has gone."""
-    principal = _writer(request)
+    principal = _writer(request, Scope.WRITE_PAYMENTS, ref)
     made: Refund = conversations.request_refund(
         ref,
         amount=body.amount,
@@ -169,7 +170,7 @@ def refund(
 )
 def refresh(request: HttpRequest, ref: Path[Ref]) -> RefreshOut:
     """Ask the provider about each of the order's payments, let the answers in, and say what was found."""
-    principal = _writer(request, "refreshes")
+    principal = _writer(request, Scope.REFRESH, ref)
     results = refreshing.refresh_order(ref, cause=principal.cause("API refresh"))
     found = [RefreshedOut.from_orm(result) for result in results]
     return RefreshOut(results=found, order=_order(principal, ref))
@@ -207,12 +208,17 @@ def _unauthenticated(request: HttpRequest, _error: AuthenticationError) -> HttpR
     return answer
 
 
+@api.exception_handler(access.BadToken)
+def _bad_token(request: HttpRequest, error: access.BadToken) -> HttpResponse:
+    code = _TOKEN_CODES.get(type(error), "bad_token")
+    answer = problem(request, 401, code, str(error))
+    answer["WWW-Authenticate"] = f'Bearer realm="ordercast", error="invalid_token", code="{code}"'
+    return answer
+
+
 @api.exception_handler(Forbidden)
-def _forbidden(request: HttpRequest, _error: Forbidden) -> HttpResponse:
-    detail = (
-        "These credentials may look, not change; a service token or a staff permission is needed."
-    )
-    return problem(request, 403, "forbidden", detail)
+def _forbidden(request: HttpRequest, error: Forbidden) -> HttpResponse:
+    return problem(request, 403, "forbidden", str(error), scope=str(error.scope))
 
 
 @api.exception_handler(Http404)
@@ -227,7 +233,8 @@ def _too_big(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    code = "malformed_body" if error.status_code == 400 else "http_error"
+    codes = {400: "malformed_body", 403: "csrf_failed"}
+    code = codes.get(error.status_code, "http_error")
     return problem(request, error.status_code, code, error.message)
 
 

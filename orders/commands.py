@@ -50,18 +50,18 @@ def create_order(
 ) -> tuple[Order, bool]:
     """A new order, or the one that this key made before; and whether it is new.
 
-    `total` in minor units, `expires_in` in seconds. Raises `IdempotencyConflict` where the key came with another
-    request.
+    `total` in minor units, `expires_in` in seconds. A key counts for its sender alone. Raises `IdempotencyConflict`.
     """
     request = [total, currency, metadata or {}, customer_id, expires_in]
+    scope = f"{cause.source}:{cause.actor}"
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    if idempotency_key and (earlier := _made_before(idempotency_key, digest)):
+    if idempotency_key and (earlier := _made_before(scope, idempotency_key, digest)):
         return earlier, False
-    lifetime = timedelta(seconds=expires_in or settings.ORDERCAST_ORDER_LIFETIME)
-    deadline = timezone.now() + lifetime
+    deadline = timezone.now() + timedelta(seconds=expires_in or settings.ORDERCAST_ORDER_LIFETIME)
     order = Order(
         customer_id=customer_id,
         metadata=dict(metadata or {}),
+        idempotency_scope=scope,
         idempotency_key=idempotency_key,
         request_hash=digest,
     )
@@ -71,7 +71,7 @@ def create_order(
             journal.open_stream(order, event, cause)
     except IntegrityError:
         # Two requests with one key met: the database let one through, and the other gets its order.
-        if idempotency_key and (earlier := _made_before(idempotency_key, digest)):
+        if idempotency_key and (earlier := _made_before(scope, idempotency_key, digest)):
             return earlier, False
         if customer_id and not get_user_model().objects.filter(pk=customer_id).exists():
             raise InvalidRequest(f"There is no user {customer_id} to be the customer.") from None
@@ -79,8 +79,8 @@ def create_order(
     return order, True
 
 
-def _made_before(key: str, digest: str) -> Order | None:
-    order = Order.objects.filter(idempotency_key=key).first()
+def _made_before(scope: str, key: str, digest: str) -> Order | None:
+    order = Order.objects.filter(idempotency_scope=scope, idempotency_key=key).first()
     if order is not None and order.request_hash != digest:
         raise IdempotencyConflict(key)
     return order

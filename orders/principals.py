@@ -1,57 +1,125 @@
-"""Who is asking the API: a service, a Django user, or the bearer of a grant; and what each may do.
+"""Who is asking the API, and what each may do: a service with its scopes, a Django user, or the bearer of a grant.
 
-First form: services and staff with the permission may write, everybody else may only look at their own.
+Staff permissions are read as scopes: `view_order` as `orders:read`, `change_order` as `orders:write` and
+`payments:write`, `refresh_order` as `refresh`. A customer may look at their own orders, and change none here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 
 from orders import access
+from orders.access import Kind, Scope
 from orders.cause import Cause, Source
 from orders.errors import OrderNotFound
 from orders.models import Order
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
 
-@dataclass(frozen=True)
+_PERMISSIONS = {
+    "orders.view_order": (Scope.READ_ORDERS,),
+    "orders.change_order": (Scope.WRITE_ORDERS, Scope.WRITE_PAYMENTS),
+    "orders.refresh_order": (Scope.REFRESH,),
+}
+
+
+class Forbidden(Exception):
+    """These credentials do not carry the scope that the endpoint needs; said before any order is looked for."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(
+            f"These credentials do not carry {str(scope)!r}: use a service token with that scope, or log in as staff "
+            "with the permission."
+        )
+        self.scope = scope
+
+
+@dataclass(frozen=True, kw_only=True)
 class Principal:
     """`actor` is what the journal notes. `refs` are the orders that a grant names."""
 
     actor: str
     source: Source
-    sees_all: bool = False
-    writes: bool = False
-    refreshes: bool = False
+    kind: Kind
+    scopes: frozenset[Scope] = frozenset()
     customer_id: int | None = None
-    refs: frozenset[str] = field(default_factory=frozenset)
+    refs: frozenset[str] = frozenset()
 
     def cause(self, reason: str = "") -> Cause:
         return Cause(self.source, self.actor, reason)
 
+    def need(self, scope: Scope) -> None:
+        """Raises `Forbidden` without the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(scope)
+
+    def may_look(self) -> None:
+        """Raises `Forbidden` for a service that has no business with looking; all others have orders of their own."""
+        if self.kind is Kind.SERVICE:
+            self.need(Scope.READ_ORDERS)
+
     def visible(self, ref: str) -> Order:
-        """The order, if it is there and may be seen. Raises `OrderNotFound` alike for both."""
-        order = Order.objects.filter(ref=ref).prefetch_related("payments").first()
-        if order is None or not self._sees(order):
+        """The order, if it is there and may be seen. Raises `OrderNotFound` alike for both, after the same work."""
+        order = self._orders(ref).filter(ref=ref).prefetch_related("payments").first()
+        if order is None:
             raise OrderNotFound(ref)
         return order
 
-    def _sees(self, order: Order) -> bool:
-        is_own = self.customer_id is not None and order.customer_id == self.customer_id
-        return self.sees_all or is_own or order.ref in self.refs
+    def _orders(self, ref: str) -> QuerySet[Order]:
+        # The condition stands in the query: what is not found there costs the same, whether it is or is not.
+        if self.kind is Kind.SERVICE or Scope.READ_ORDERS in self.scopes:
+            return Order.objects.all()
+        if self.kind is Kind.GRANT:
+            return Order.objects.all() if ref in self.refs else Order.objects.none()
+        return Order.objects.filter(customer_id=self.customer_id)
+
+
+def of_user(user: "AbstractUser", kind: Kind) -> Principal:
+    """What a Django user may do, logged in or by a token."""
+    scopes = {s for name, held in _PERMISSIONS.items() if user.has_perm(name) for s in held}
+    writes = user.is_staff or Scope.WRITE_ORDERS in scopes
+    return Principal(
+        actor=user.get_username(),
+        source=Source.STAFF if writes else Source.API,
+        kind=kind,
+        scopes=frozenset(scopes),
+        customer_id=user.pk,
+    )
+
+
+def of_token(token: str) -> Principal:
+    """Who the bearer of the token is. Raises `access.BadToken` and its kinds."""
+    credentials = access.authenticate(token)
+    match credentials.kind:
+        case Kind.GRANT:
+            return Principal(
+                actor="guest", source=Source.API, kind=Kind.GRANT, refs=credentials.refs
+            )
+        case Kind.SERVICE:
+            return Principal(
+                actor=credentials.subject,
+                source=Source.API,
+                kind=Kind.SERVICE,
+                scopes=frozenset(Scope(scope) for scope in credentials.scopes),
+            )
+    # It was active a moment ago, when its token was found good.
+    user = get_user_model().objects.filter(pk=credentials.subject, is_active=True).first()
+    if user is None:
+        raise access.TokenRevoked("the token's user is no longer active")
+    return of_user(user, Kind.USER)
 
 
 class Bearer(HttpBearer):
-    """`Authorization: Bearer …` with the service token or a grant."""
+    """`Authorization: Bearer …` with a service token, a user token or a grant."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Principal | None:
         del request
-        if access.is_service_token(token):
-            return Principal("service", Source.API, sees_all=True, writes=True, refreshes=True)
-        try:
-            return Principal("guest", Source.API, refs=access.read_grant(token))
-        except access.BadToken:
-            return None
+        return of_token(token)
 
 
 class Session(APIKeyCookie):
@@ -59,16 +127,13 @@ class Session(APIKeyCookie):
 
     param_name = "sessionid"
 
+    def _get_key(self, request: HttpRequest) -> str | None:
+        # Without a session there is nothing to forge, and the answer is "log in", not "CSRF".
+        if self.param_name not in request.COOKIES:
+            return None
+        return super()._get_key(request)
+
     def authenticate(self, request: HttpRequest, key: str | None) -> Principal | None:
         del key
         user = request.user
-        if not (user.is_authenticated and user.is_active):
-            return None
-        return Principal(
-            user.get_username(),
-            Source.STAFF if user.is_staff else Source.API,
-            sees_all=user.has_perm("orders.view_order"),
-            writes=user.has_perm("orders.change_order"),
-            refreshes=user.has_perm("orders.refresh_order"),
-            customer_id=user.pk,
-        )
+        return of_user(user, Kind.SESSION) if user.is_authenticated and user.is_active else None

@@ -1,9 +1,11 @@
 """The tables. An order row is a projection of its events; the journal is the only writer of both."""
 
+from orders.models.access import AuditEntry, Revocation
 from orders.models.order import JournalEpoch, Order, OrderEvent, new_epoch, new_ref
 from orders.models.payment import CallbackReceipt, Payment, PaymentCheck, Refund
 
 __all__ = [
+    "AuditEntry",
     "CallbackReceipt",
     "JournalEpoch",
     "Order",
@@ -11,6 +13,7 @@ __all__ = [
     "Payment",
     "PaymentCheck",
     "Refund",
+    "Revocation",
     "new_epoch",
     "new_ref",
 ]

@@ -80,7 +80,9 @@ class Order(FSMModelMixin, models.Model):
         related_name="orders",
     )
     metadata = models.JSONField(default=dict, blank=True)
-    idempotency_key = models.CharField(max_length=255, null=True, unique=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
+    # A key belongs to who sent it: another's request must not find the order.
+    idempotency_scope = models.CharField(max_length=220, blank=True, db_default="", editable=False)
+    idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
     request_hash = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -122,6 +124,9 @@ class Order(FSMModelMixin, models.Model):
             ),
         ]
         constraints = [
+            models.UniqueConstraint(
+                fields=["idempotency_scope", "idempotency_key"], name="order_idempotency"
+            ),
             models.CheckConstraint(condition=Q(total__gt=0), name="order_total_positive"),
             models.CheckConstraint(
                 condition=Q(captured__gte=0, refunded__gte=0), name="order_amounts"

@@ -1,0 +1,58 @@
+"""Who may see and move what: Django log-ins, and tokens for users, single orders (grants) and services.
+
+`authenticate(token)` says who a bearer is, `of_session(user, session_key)` who has logged in; `lapsed(many)` which of
+many no longer stand; `visible_to(credentials, refs)` what they may see.
+"""
+
+from orders.access.credentials import (
+    ALL_SCOPES,
+    BadToken,
+    Credentials,
+    Kind,
+    Scope,
+    TokenExpired,
+    TokenRevoked,
+    of_session,
+)
+from orders.access.revocation import (
+    Lapse,
+    authenticate,
+    lapsed,
+    read_grant,
+    revoke,
+    still_valid,
+)
+from orders.access.sight import visible_refs, visible_to
+from orders.access.tokens import (
+    GRANT_LIFETIME,
+    is_service_token,
+    issue_grant,
+    issue_service_token,
+    issue_user_token,
+    read_token,
+)
+
+__all__ = [
+    "ALL_SCOPES",
+    "GRANT_LIFETIME",
+    "BadToken",
+    "Credentials",
+    "Kind",
+    "Lapse",
+    "Scope",
+    "TokenExpired",
+    "TokenRevoked",
+    "authenticate",
+    "is_service_token",
+    "issue_grant",
+    "issue_service_token",
+    "issue_user_token",
+    "lapsed",
+    "of_session",
+    "read_grant",
+    "read_token",
+    "revoke",
+    "still_valid",
+    "visible_refs",
+    "visible_to",
+]

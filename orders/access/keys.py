@@ -1,0 +1,43 @@
+"""The keys that sign and verify tokens. The first of ours signs; all verify, so one can be put in before it is used.
+
+Each token is held to the algorithms of the key that it names: a public key is never taken for a shared secret.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from orders.access.jwks import ALGORITHMS, keyring
+
+OURS = "HS256"
+
+
+def key_id(secret: str) -> str:
+    """A name for a secret that says nothing about it."""
+    return hashlib.sha256(f"ordercast key id {secret}".encode()).hexdigest()[:8]
+
+
+def signing() -> tuple[str, str]:
+    """The secret that signs what we issue, and its name."""
+    secret = _secrets()[0]
+    return secret, key_id(secret)
+
+
+def verifying(header: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Each key that a token with this header may have been signed with, and the one algorithm to hold it to."""
+    named = header.get("kid", "")
+    algorithm = header.get("alg")
+    if algorithm == OURS:
+        for secret in _secrets():
+            if named in {"", key_id(secret)}:
+                yield secret, OURS
+    elif algorithm in ALGORITHMS and settings.ORDERCAST_TOKEN_JWKS and isinstance(named, str):
+        key = keyring(settings.ORDERCAST_TOKEN_JWKS).get(named)
+        if key is not None:
+            yield key.key, str(key.algorithm_name)
+
+
+def _secrets() -> list[str]:
+    return settings.ORDERCAST_TOKEN_KEYS or [settings.SECRET_KEY]

@@ -1,0 +1,181 @@
+"""Taking back what was given: single tokens, all of a user's, all of a service's, all grants for an order.
+
+Everything is asked of PostgreSQL, so it holds while Valkey is away, and about any number of credentials in one query,
+so that a process can ask about all its sockets every few seconds.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.utils import timezone
+
+from orders.access.credentials import (
+    BadToken,
+    Credentials,
+    Kind,
+    TokenExpired,
+    TokenRevoked,
+    password_mark,
+)
+from orders.access.tokens import read_token
+from orders.models import Revocation
+
+
+class Lapse(StrEnum):
+    """Why credentials no longer stand."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def authenticate(token: str) -> Credentials:
+    """Who the bearer of this token is. Raises `TokenExpired`, `TokenRevoked`, `BadToken`. Reads the database."""
+    credentials = read_token(token)
+    match lapsed([credentials]).get(credentials):
+        case Lapse.EXPIRED:
+            raise TokenExpired("the token has run out; ask for a new one")
+        case Lapse.REVOKED:
+            raise TokenRevoked("the token was revoked")
+    return credentials
+
+
+def read_grant(token: str) -> frozenset[str]:
+    """The refs that the grant lets its bearer see. Raises `TokenExpired`, `TokenRevoked`, `BadToken`."""
+    credentials = authenticate(token)
+    if credentials.kind is not Kind.GRANT:
+        raise BadToken("the token is no grant")
+    return credentials.refs
+
+
+def still_valid(credentials: Credentials) -> bool:
+    """Whether they would be accepted now."""
+    return not lapsed([credentials])
+
+
+def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
+    """Those of `many` that no longer stand, and why: run out, revoked, logged out, deactivated, password changed.
+
+    One query, whatever `many` holds; none for the configured service token alone.
+    """
+    now = timezone.now()
+    found = {c: Lapse.EXPIRED for c in many if c.expires_at is not None and c.expires_at <= now}
+    asked = [c for c in many if c not in found and not _is_configured(c)]
+    if asked:
+        standing = _Standing(asked)
+        found |= {c: Lapse.REVOKED for c in asked if not standing.of(c)}
+    return found
+
+
+def revoke(what: str, *, actor: str, reason: str = "", until: datetime | None = None) -> Revocation:
+    """Revoke everything of `what` (see the functions below) that was issued before this moment.
+
+    `until`: when the row is of no more use, because all that it revokes has run out.
+    """
+    now = timezone.now()
+    Revocation.objects.filter(until__lte=now).delete()
+    made, _ = Revocation.objects.update_or_create(
+        what=what, defaults={"at": now, "actor": actor, "reason": reason, "until": until}
+    )
+    return made
+
+
+def token_of(credentials: Credentials) -> str:
+    return f"token:{credentials.token_id}"
+
+
+def user(user_id: int) -> str:
+    return f"user:{user_id}"
+
+
+def service(name: str) -> str:
+    return f"service:{name}"
+
+
+def order(ref: str) -> str:
+    """All grants that list this order, also together with others."""
+    return f"order:{ref}"
+
+
+def _is_configured(credentials: Credentials) -> bool:
+    """The service token of the settings: taken back by changing the settings."""
+    return credentials.kind is Kind.SERVICE and not credentials.expires_at
+
+
+def _names(credentials: Credentials) -> list[str]:
+    """Every name under which these credentials can have been revoked."""
+    names = [token_of(credentials)] if credentials.token_id else []
+    match credentials.kind:
+        case Kind.USER | Kind.SESSION:
+            names.append(f"user:{credentials.subject}")
+        case Kind.SERVICE:
+            names.append(service(credentials.subject))
+        case Kind.GRANT:
+            names += [order(ref) for ref in credentials.refs]
+    return names
+
+
+_STANDING = """
+SELECT 'session', session_key, '', NULL::timestamptz FROM django_session WHERE session_key = ANY(%s) AND expire_date > now()
+ UNION ALL SELECT 'user', id::text, password, NULL FROM {users} WHERE id = ANY(%s) AND is_active
+ UNION ALL SELECT 'revoked', what, '', at FROM {revocations} WHERE what = ANY(%s)
+"""
+
+
+class _Standing:
+    """Sessions, users and revocations as one query saw them."""
+
+    def __init__(self, many: Collection[Credentials]) -> None:
+        self._marks: dict[str, str] = {}
+        self._sessions: set[str] = set()
+        self._revoked: dict[str, datetime] = {}
+        users = get_user_model()
+        sql = _STANDING.format(
+            users=connection.ops.quote_name(users._meta.db_table),  # noqa: SLF001 — Django's documented name
+            revocations=connection.ops.quote_name(Revocation._meta.db_table),  # noqa: SLF001 — the same
+        )
+        asked: list[list[Any]] = [
+            sorted({c.session_key for c in many if c.session_key}),
+            sorted({c.user_id for c in many if c.user_id is not None}),
+            sorted({name for c in many for name in _names(c)}),
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, asked)
+            for kind, value, password, at in cursor.fetchall():
+                if kind == "session":
+                    self._sessions.add(value)
+                elif kind == "user":
+                    self._marks[value] = password_mark(users(password=password))
+                else:
+                    self._revoked[value] = at
+
+    def of(self, credentials: Credentials) -> bool:
+        if credentials.user_id is not None and not self._is_user_good(credentials):
+            return False
+        if credentials.kind is Kind.SESSION:
+            # A session is taken back by ending it; a revoked user's tokens say nothing about a new log-in.
+            return credentials.session_key in self._sessions
+        issued_at = credentials.issued_at
+        return not any(
+            issued_at is None or issued_at <= self._revoked[name]
+            for name in _names(credentials)
+            if name in self._revoked
+        )
+
+    def _is_user_good(self, credentials: Credentials) -> bool:
+        mark = self._marks.get(credentials.subject)
+        return mark is not None and credentials.password_mark in {"", mark}
+
+
+def end_sessions(user_id: int) -> int:
+    """Log a user out everywhere; returns how many log-ins were ended. Reads every live session."""
+    ended = 0
+    for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
+        if session.get_decoded().get("_auth_user_id") == str(user_id):
+            session.delete()
+            ended += 1
+    return ended

@@ -1,0 +1,165 @@
+"""Tokens: JWTs that name a user, list orders (a grant), or carry a service's scopes.
+
+Whoever has a token has what it gives, until it runs out or is revoked (`revocation`). Reading one here checks its
+signature and its time; `revocation.authenticate` also asks whether it still stands.
+"""
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from django.conf import settings
+from django.utils import timezone
+
+from orders.access import keys
+from orders.access.credentials import (
+    ALL_SCOPES,
+    BadToken,
+    Credentials,
+    Kind,
+    Scope,
+    TokenExpired,
+    password_mark,
+)
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
+
+AUDIENCE = "ordercast"
+GRANT_LIFETIME = timedelta(days=30)
+USER_LIFETIME = timedelta(hours=1)
+SERVICE_LIFETIME = timedelta(days=90)
+MAX_LIFETIME = timedelta(days=366)
+MAX_TOKEN = 16_384  # characters
+_LATEST = 253_402_300_799  # the last second that a datetime can hold
+
+
+def issue_grant(refs: Iterable[str], lifetime: timedelta = GRANT_LIFETIME) -> str:
+    """A token that lets its bearer see the orders `refs` for `lifetime`."""
+    return _issue({"orders": sorted(refs)}, lifetime)
+
+
+def issue_user_token(user: "AbstractUser", lifetime: timedelta = USER_LIFETIME) -> str:
+    """A token that speaks for a Django user, until `lifetime` is over or the password changes."""
+    return _issue({"kind": "user", "sub": str(user.pk), "pwm": password_mark(user)}, lifetime)
+
+
+def issue_service_token(
+    name: str, scopes: Iterable[str], lifetime: timedelta = SERVICE_LIFETIME
+) -> str:
+    """A token for another program. Raises `ValueError` for a scope that there is not."""
+    wanted = sorted(Scope(scope) for scope in scopes)
+    return _issue({"kind": "service", "sub": name, "scope": " ".join(wanted)}, lifetime)
+
+
+def _issue(claims: dict[str, Any], lifetime: timedelta) -> str:
+    now = timezone.now()
+    secret, key_id = keys.signing()
+    claims |= {
+        "aud": AUDIENCE,
+        # To the millisecond: a token issued just after a revocation is not among those revoked.
+        "iat": round(now.timestamp(), 3),
+        "exp": (now + lifetime).timestamp(),
+        "jti": secrets.token_urlsafe(9),
+    }
+    return jwt.encode(claims, secret, algorithm=keys.OURS, headers={"kid": key_id})
+
+
+def is_service_token(token: str) -> bool:
+    """Whether it is the configured service token, compared in constant time."""
+    return hmac.compare_digest(
+        token.encode("utf-8", "surrogatepass"), settings.ORDERCAST_SERVICE_TOKEN.encode()
+    )
+
+
+def read_token(token: str) -> Credentials:
+    """What the token says, once its signature and its time are good. Raises `TokenExpired`, `BadToken`.
+
+    Not whether it was revoked; that is `revocation.authenticate`.
+    """
+    if is_service_token(token):
+        return Credentials(kind=Kind.SERVICE, subject="service", scopes=ALL_SCOPES)
+    if len(token) > MAX_TOKEN:
+        raise BadToken("no token of ours is that long")
+    return _credentials(_verified(token))
+
+
+def _verified(token: str) -> dict[str, Any]:
+    try:
+        header = jwt.get_unverified_header(token)
+        candidates = list(keys.verifying(header))
+    except (jwt.InvalidTokenError, ValueError, TypeError) as invalid:
+        raise BadToken(f"not a token of ours: {invalid}") from invalid
+    for key, algorithm in candidates:
+        try:
+            return _decode(token, key, algorithm)
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.ExpiredSignatureError as expired:
+            raise TokenExpired("the token has run out; ask for a new one") from expired
+        # PyJWT lets what a hostile claim does to int() and datetime through.
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as invalid:
+            raise BadToken(f"not a token of ours: {invalid}") from invalid
+    raise BadToken("not a token of ours: no key of ours has signed it")
+
+
+def _decode(token: str, key: Any, algorithm: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=[algorithm],
+        audience=AUDIENCE,
+        issuer=settings.ORDERCAST_TOKEN_ISSUER or None if algorithm != keys.OURS else None,
+        # An issuer whose clock is ahead must not lock its users out; what counts is when a token ends.
+        options={"require": ["exp", "aud"], "verify_iat": False},
+    )
+    return claims
+
+
+def _credentials(claims: dict[str, Any]) -> Credentials:
+    kind = claims.get("kind", "grant" if "orders" in claims else "user")
+    made: dict[str, Any] = {
+        "token_id": _text(claims, "jti"),
+        "issued_at": _instant(claims, "iat"),
+        "expires_at": _instant(claims, "exp"),
+    }
+    match kind:
+        case "grant":
+            return Credentials(kind=Kind.GRANT, refs=_refs(claims), **made)
+        case "service":
+            scopes = frozenset(_text(claims, "scope").split()) & ALL_SCOPES
+            name = _text(claims, "sub") or "service"
+            return Credentials(kind=Kind.SERVICE, subject=name, scopes=scopes, **made)
+        case "user":
+            subject = _text(claims, "sub")
+            if not (subject.isascii() and subject.isdecimal() and len(subject) < 18):
+                raise BadToken("the token names no user: `sub` is the user's id here")
+            mark = _text(claims, "pwm")
+            return Credentials(kind=Kind.USER, subject=subject, password_mark=mark, **made)
+    raise BadToken("the token's `kind` is not grant, user or service")
+
+
+def _refs(claims: dict[str, Any]) -> frozenset[str]:
+    refs = claims.get("orders")
+    if not isinstance(refs, list) or not all(isinstance(ref, str) for ref in refs):
+        raise BadToken("the grant lists no orders")
+    return frozenset(refs)
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name, "")
+    if not isinstance(value, str) or "\x00" in value or len(value) > 500:
+        raise BadToken(f"the token's `{name}` makes no sense")
+    return value
+
+
+def _instant(claims: dict[str, Any], name: str) -> datetime | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise BadToken(f"the token's `{name}` makes no sense")
+    return datetime.fromtimestamp(value, UTC)
