@@ -144,6 +144,7 @@ def _secrets(part: str) -> dict[str, str]:
     return {
         "SANDBOX_KEY": ENV.ORDERCAST_HOUSE_KEY,
         "SANDBOX_WEBHOOK_SECRET": ENV.ORDERCAST_HOUSE_WEBHOOK_SECRETS[0],
+        "SANDBOX_STRIPE_CALLBACK_URL": f"{ENV.ORDERCAST_PUBLIC_URL}/callbacks/stripe/",
     }
 
 

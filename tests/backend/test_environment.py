@@ -178,3 +178,45 @@ def test_a_relative_data_folder_is_the_same_from_everywhere_later(
 
     folder = environment.read().ORDERCAST_DATA
     assert folder == Path.cwd() / "somewhere"
+
+
+def test_a_provider_in_use_needs_its_secrets_and_another_does_not(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.setenv("ORDERCAST_PROVIDERS", "stripe")
+    production.delenv("ORDERCAST_HOUSE_KEY")
+    production.delenv("ORDERCAST_HOUSE_WEBHOOK_SECRETS")
+
+    key, secrets, _hint = refusal().splitlines()
+
+    assert key.startswith("ORDERCAST_STRIPE_KEY must be set")
+    assert secrets.startswith("ORDERCAST_STRIPE_WEBHOOK_SECRETS must be set")
+
+
+def test_a_provider_that_nobody_has_written_is_refused(production: pytest.MonkeyPatch) -> None:
+    production.setenv("ORDERCAST_PROVIDERS", "house,paypal")
+
+    assert refusal().startswith("ORDERCAST_PROVIDERS must be of house, stripe, not paypal")
+
+
+def test_the_demo_without_a_key_speaks_stripe_with_the_sandbox(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.setenv("ORDERCAST_DEMO", "true")
+
+    read = environment.read()
+
+    assert read.ORDERCAST_STRIPE_URL == read.ORDERCAST_HOUSE_URL
+    assert read.ORDERCAST_STRIPE_KEY == read.ORDERCAST_HOUSE_KEY
+
+
+def test_the_demo_with_a_key_alone_takes_no_callback_of_anybody(
+    production: pytest.MonkeyPatch,
+) -> None:
+    production.setenv("ORDERCAST_DEMO", "true")
+    production.setenv("ORDERCAST_STRIPE_KEY", "sk_test_1234")
+
+    first, second = environment.read(), environment.read()
+
+    assert first.ORDERCAST_STRIPE_URL == "https://api.stripe.com"
+    assert first.ORDERCAST_STRIPE_WEBHOOK_SECRETS != second.ORDERCAST_STRIPE_WEBHOOK_SECRETS

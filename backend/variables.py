@@ -1,0 +1,176 @@
+"""What the environment may say. Each variable is described here and nowhere else."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ACCOUNTS = ("house", "stripe")  # each has variables of its own, needed only where it is in use
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/"))):
+            raise ValueError(
+                f"must be a URL that begins with {' or '.join(s + '://' for s in schemes)}"
+            )
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+HttpUrl = Annotated[str, _url("http", "https")]
+Names = Annotated[list[str], NoDecode]
+
+
+class Environment(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    DATABASE_URL: Annotated[str, _url("postgresql", "postgres")] = Field(
+        "",
+        examples=["postgresql://ordercast:secret@db:5432/ordercast"],
+        description="PostgreSQL 15 or later. Empty: the embedded one in ORDERCAST_DATA.",
+    )
+    VALKEY_URL: Annotated[str, _url("redis", "rediss", "unix")] = Field(
+        "",
+        examples=["redis://valkey:6379/0"],
+        description="Valkey or Redis: broker, channel layer, cache. Empty: the embedded one.",
+    )
+    ORDERCAST_DATA: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        BASE_DIR / ".data",
+        examples=["/var/lib/ordercast"],
+        description="Where the embedded PostgreSQL, Valkey and sandbox keep their data.",
+    )
+    ORDERCAST_DEMO: bool = Field(
+        False,
+        examples=["true"],
+        description="Demo secrets, demo data, plain HTTP. `manage.py up` sets it.",
+    )
+    ORDERCAST_DEBUG: bool = Field(False, examples=["false"], description="Django's debug pages.")
+    ORDERCAST_SECRET_KEY: str = Field(
+        "",
+        examples=["$(openssl rand -base64 48)"],
+        description="Signs sessions and order grants. At least 32 characters.",
+    )
+    ORDERCAST_SERVICE_TOKEN: str = Field(
+        "",
+        examples=["$(openssl rand -hex 32)"],
+        description="What a service sends as `Authorization: Bearer …`. At least 16 characters.",
+    )
+    ORDERCAST_TOKEN_KEYS: Names = Field(
+        [],
+        examples=["$(openssl rand -hex 32)"],
+        description="Secrets for tokens (HS256), comma-separated, at least 32 characters each. The first signs, all "
+        "verify, so that one can be rotated. Empty: ORDERCAST_SECRET_KEY.",
+    )
+    ORDERCAST_TOKEN_JWKS: str = Field(
+        "",
+        examples=["https://login.example.com/.well-known/jwks.json", "/etc/ordercast/jwks.json"],
+        description="Public keys of your identity provider (RS256, ES256, EdDSA), whose tokens are accepted too.",
+    )
+    ORDERCAST_TOKEN_ISSUER: str = Field(
+        "",
+        examples=["https://login.example.com/"],
+        description="The `iss` that tokens signed by those keys must carry. Needed with ORDERCAST_TOKEN_JWKS.",
+    )
+    ORDERCAST_HOSTS: Names = Field(
+        ["localhost", "127.0.0.1", "[::1]"],
+        examples=["pay.example.com,pay2.example.com"],
+        description="Host names that are answered, and origins of WebSockets.",
+    )
+    ORDERCAST_PUBLIC_URL: HttpUrl = Field(
+        "http://127.0.0.1:8000",
+        examples=["https://pay.example.com"],
+        description="Where customers and providers reach the web processes.",
+    )
+    ORDERCAST_PROVIDERS: Names = Field(
+        ["house"],
+        min_length=1,
+        examples=["house", "stripe,house"],
+        description="Payment providers in use, of house and stripe; the first is the default.",
+    )
+    ORDERCAST_HOUSE_URL: HttpUrl = Field(
+        "http://127.0.0.1:8100",
+        examples=["https://payments.internal.example.com"],
+        description="The house provider: your own payment system, or the sandbox.",
+    )
+    ORDERCAST_HOUSE_KEY: str = Field(
+        "", examples=["sk_live_…"], description="The bearer key for the house provider's API."
+    )
+    ORDERCAST_HOUSE_WEBHOOK_SECRETS: Names = Field(
+        [],
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        description="Standard Webhooks secrets, comma-separated; several while one is being rotated.",
+    )
+    ORDERCAST_STRIPE_URL: HttpUrl = Field(
+        "https://api.stripe.com",
+        examples=["https://api.stripe.com"],
+        description="Stripe's API. In the demo without a key: the sandbox, which speaks it too.",
+    )
+    ORDERCAST_STRIPE_KEY: str = Field(
+        "", examples=["sk_test_…"], description="The secret or restricted key for Stripe's API."
+    )
+    ORDERCAST_STRIPE_WEBHOOK_SECRETS: Names = Field(
+        [],
+        examples=["whsec_a1b2c3d4e5f6a1b2c3d4e5f6"],
+        description="Signing secrets of Stripe's webhook endpoint, comma-separated.",
+    )
+    ORDERCAST_PROVIDER_TIMEOUT: float = Field(
+        10.0,
+        gt=0,
+        le=60,
+        examples=["10"],
+        description="Seconds that one call to a provider may take.",
+    )
+    ORDERCAST_PROVIDER_RATE: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        examples=["50"],
+        description="Questions a second that the reconciler may put to each provider account, over all workers.",
+    )
+    ORDERCAST_TICK_SECONDS: int = Field(
+        15,
+        ge=1,
+        le=3600,
+        examples=["15"],
+        description="How often the reconciler looks for due payments; read when the schedule is first installed.",
+    )
+    ORDERCAST_CHECK_TIME_SCALE: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        examples=["1", "0.1"],
+        description="Multiplies every delay of the check profiles: 0.1 makes a demo ten times quicker.",
+    )
+    ORDERCAST_ORDER_LIFETIME: int = Field(
+        86_400, ge=60, examples=["86400"], description="Seconds until an unpaid order expires."
+    )
+    ORDERCAST_LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", examples=["INFO"], description="The least level that is logged."
+    )
+
+    @field_validator(
+        "ORDERCAST_HOSTS",
+        "ORDERCAST_PROVIDERS",
+        "ORDERCAST_HOUSE_WEBHOOK_SECRETS",
+        "ORDERCAST_STRIPE_WEBHOOK_SECRETS",
+        "ORDERCAST_TOKEN_KEYS",
+        mode="before",
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("ORDERCAST_PROVIDERS")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        if unknown := set(value) - set(ACCOUNTS):
+            raise ValueError(f"must be of {', '.join(ACCOUNTS)}, not {', '.join(sorted(unknown))}")
+        return value
