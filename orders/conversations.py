@@ -12,7 +12,8 @@ from django.utils import timezone
 from orders import checks, commands, events, journal
 from orders.cause import Cause
 from orders.commands import apply_snapshot
-from orders.errors import IllegalMove, NothingToRefund, ProviderRefused
+from orders.decisions import INTENDED
+from orders.errors import IdempotencyConflict, IllegalMove, NothingToRefund, ProviderRefused
 from orders.models import Order, Payment, Refund
 from orders.payments import base, registry
 from orders.states import MOVES, UNPAID, legal_moves
@@ -30,7 +31,8 @@ def start_payment(
     """Begin an attempt to pay the order; the same key gives the attempt that it began before.
 
     In mode "sync" the provider is asked to settle within the call. Where it cannot answer, the payment stays as
-    intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `ProviderRefused`.
+    intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `IdempotencyConflict`,
+    `ProviderRefused`.
     """
     payment, is_new = _intend_payment(ref, mode, provider, idempotency_key)
     if not is_new:
@@ -54,6 +56,8 @@ def _intend_payment(
 ) -> tuple[Payment, bool]:
     order = Order.objects.locked(ref)
     if key and (earlier := order.payments.filter(idempotency_key=key).first()):
+        if mode != earlier.mode or provider not in {None, earlier.provider}:
+            raise IdempotencyConflict(key)
         return earlier, False
     if order.state not in UNPAID or order.is_cancelling:
         raise IllegalMove(ref, order.state, "start", legal_moves(order.state))
@@ -115,8 +119,11 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
     request = base.CancelPayment(merchant_ref=payment.ref, provider_ref=payment.provider_ref)
     try:
         told = provider.cancel(request)
-    except base.NotFound:
-        close_unsent(payment, cause)
+    except base.NotFound as error:
+        if payment.status == INTENDED:
+            close_unsent(payment, cause)
+        else:  # they had it once: not for us to say what became of it
+            checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
     except base.ProviderError as error:
         # Refused too: money may have moved this very moment. The next fetch tells.
         checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
@@ -137,7 +144,7 @@ def request_refund(
 ) -> Refund:
     """Give back `amount` (minor units; None: all that is left). The same key gives the refund that it began before.
 
-    Raises `OrderNotFound`, `IllegalMove`, `NothingToRefund`, `ProviderRefused`.
+    Raises `OrderNotFound`, `IllegalMove`, `NothingToRefund`, `IdempotencyConflict`, `ProviderRefused`.
     """
     refund, is_new = _intend_refund(ref, amount, reason, idempotency_key, cause)
     if is_new:
@@ -154,6 +161,8 @@ def _intend_refund(
     if key and (
         earlier := Refund.objects.filter(payment__order=order, idempotency_key=key).first()
     ):
+        if amount not in {None, earlier.amount}:
+            raise IdempotencyConflict(key)
         return earlier, False
     if order.state not in MOVES["refund_changed"].sources:
         raise IllegalMove(ref, order.state, "refund", legal_moves(order.state))
@@ -209,7 +218,8 @@ def send_refund(refund: Refund, cause: Cause) -> None:
 @transaction.atomic
 def _record_refusal(refund: Refund, cause: Cause) -> None:
     order = Order.objects.locked(refund.payment.order.ref)
-    Refund.objects.filter(pk=refund.pk).update(status="refused")
+    if not Refund.objects.filter(pk=refund.pk, status=INTENDED).update(status="refused"):
+        return  # asked twice at once, and recorded by the other
     event = events.RefundFailed(payment=refund.payment.ref, refund=refund.ref, amount=refund.amount)
     journal.record(order, event, cause)
 
