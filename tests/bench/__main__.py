@@ -1,0 +1,51 @@
+"""`python -m tests.bench fanout|spread|memory|resume|journey`: measures on this machine, over loopback only."""
+
+import signal
+import sys
+
+from tests.bench import machine, sockets
+
+
+def main(names: list[str]) -> int:
+    """Run the benches named, in their order. Returns the exit code."""
+    known = ("fanout", "spread", "memory", "resume", "journey")
+    if not names or set(names) - set(known):
+        print(f"usage: make bench BENCH={'|'.join(known)}", file=sys.stderr)
+        return 2
+    # SIGTERM as Ctrl-C: everything that was started is stopped on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sockets.raise_limit()
+    machine.load_on_its_core()
+    try:
+        with machine.servers_started():
+            return _measure(names)
+    except KeyboardInterrupt:
+        print("interrupted; everything is stopped", file=sys.stderr)
+        return 130
+
+
+def _measure(names: list[str]) -> int:
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    from tests.bench import rounds
+
+    try:
+        call_command("prepare", verbosity=0)
+        for name in names:
+            line = rounds.run(name, lambda words: print(words, flush=True))
+            print(line, flush=True)
+    except (sockets.LoadError, machine.NotReady) as failed:
+        print(f"bench failed: {failed}", file=sys.stderr)
+        return 1
+    finally:
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined] # its threads would outlive us
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
