@@ -1,25 +1,14 @@
-"""How an amount in minor units is written for people. The one place that knows how many decimals a currency has."""
+"""How an amount in minor units is written for people. How many decimals a currency has, `payments.money` knows."""
 
 from dataclasses import dataclass
 
 from django.utils.formats import get_format
 from django.utils.translation import pgettext
 
-# ISO 4217: the currencies whose minor unit is not a hundredth.
-_NONE = frozenset({
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG",
-    "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
-})  # fmt: skip
-_THREE = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
-_FOUR = frozenset({"CLF", "UYW"})
-_DECIMALS = {**dict.fromkeys(_NONE, 0), **dict.fromkeys(_THREE, 3), **dict.fromkeys(_FOUR, 4)}
+from orders.payments.money import exponent
+
 # Only signs that mean one currency to every reader; all others are written with their code.
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "ILS": "₪"}
-
-
-def decimals(currency: str) -> int:
-    """How many digits stand behind the decimal point."""
-    return _DECIMALS.get(currency.upper(), 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +40,7 @@ def spelling(currency: str) -> Spelling:
     )
     before, _, after = pattern.partition("{n}")
     return Spelling(
-        digits=decimals(currency),
+        digits=exponent(currency),
         decimal=str(get_format("DECIMAL_SEPARATOR")),
         group=str(get_format("THOUSAND_SEPARATOR")),
         before=before,

@@ -1,4 +1,5 @@
 // The order page goes on by itself from the version that the server has rendered, by the server's own words.
+import { inLocalTime } from "./local-time.js";
 import { OrderStream } from "./ordercast.js";
 
 const ANNOUNCE_AFTER = 1000; // ms of quiet before a screen reader hears where the order has got to
@@ -18,13 +19,6 @@ function written(amount) {
   return (amount < 0 ? "−" : "") + before + whole + rest + after;
 }
 
-function inLocalTime(time) {
-  const at = new Date(time.dateTime);
-  const is = { dateStyle: "medium", timeStyle: "short" };
-  if (at.toDateString() === new Date().toDateString()) delete is.dateStyle;
-  time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, is).format(at);
-  time.title = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "full", timeStyle: "long" }).format(at);
-}
 
 function showState(state, data) {
   const says = page.states[page.is_cancelling ? "cancelling" : state];

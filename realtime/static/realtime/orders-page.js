@@ -1,13 +1,10 @@
 // "My orders": every row on one socket.
+import { inLocalTime } from "./local-time.js";
 import { OrderStream } from "./ordercast.js";
 
 const page = JSON.parse(document.getElementById("page").textContent);
-const lang = document.documentElement.lang;
 
-for (const time of document.querySelectorAll("time")) {
-  const at = new Date(time.dateTime);
-  time.textContent = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(at);
-}
+document.querySelectorAll("time").forEach(inLocalTime);
 
 for (const { order, cursor } of page.orders) {
   const stream = new OrderStream({ url: location.origin, order, cursor });
