@@ -75,8 +75,9 @@ def start_postgres(data: Path, *, is_quick: bool = False) -> Server:
     sockets = _postgres_socket(data).parent
     folder = data.absolute() / "postgres"
     with _said_in_one_line("PostgreSQL", data):
-        for path in dict.fromkeys([folder, sockets]):
+        for path in (folder.parent, sockets.parent, folder, sockets):
             make_folder(path)
+        for path in (folder, sockets):
             ownership.give(path)
         run_as = ownership.prefix(binaries, folder, sockets)
         stop_leftover(folder, "postmaster.pid", signal.SIGINT)
@@ -106,8 +107,8 @@ def start_valkey(data: Path, *, port: int = 0) -> Server:
     path = _valkey_socket(data)
     folder = data.absolute() / "valkey"
     with _said_in_one_line("Valkey", data):
-        make_folder(folder)
-        make_folder(path.parent)
+        for each in (folder.parent, path.parent.parent, folder, path.parent):
+            make_folder(each)
         stop_leftover(folder, "valkey.pid", signal.SIGTERM)
         command = [
             str(_binary.get_binary_path()),

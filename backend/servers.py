@@ -56,12 +56,11 @@ def start_reaper(*targets: str, remove: Path | None = None) -> subprocess.Popen[
 
 def make_folder(folder: Path) -> None:
     """Make a folder for us alone. One that belongs to somebody else is an error, unless we are root."""
-    for path in (folder.parent, folder):
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "Not a folder", str(path))
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.stat().st_uid != os.geteuid() != 0:
-            raise PermissionError(errno.EPERM, "It belongs to another user", str(path))
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "Not a folder", str(folder))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid() != 0:
+        raise PermissionError(errno.EPERM, "It belongs to another user", str(folder))
 
 
 def clean_environment() -> dict[str, str]:
