@@ -63,16 +63,16 @@ def epoch() -> str:
 def read_streams(after: Mapping[str, int]) -> Reading:
     """Heads and tails of the streams `{ref: version that the reader holds}`, in one query."""
     # A cursor beyond what a column can hold is merely in the future.
-    held = [min(max(v, 0), 2_147_483_647) for v in after.values()]
+    held = {ref: min(max(version, 0), 2_147_483_647) for ref, version in after.items()}
     with connection.cursor() as cursor:
-        cursor.execute(_STREAMS, [list(after), held, TAIL_LIMIT])
+        cursor.execute(_STREAMS, [list(held), list(held.values()), TAIL_LIMIT])
         rows = cursor.fetchall()
     if not rows:
         return Reading(epoch=epoch(), streams={})
     by_ref: dict[str, list[Sequence[Any]]] = {}
     for row in rows:
         by_ref.setdefault(row[1], []).append(row)
-    streams = {ref: _stream(part, after[ref]) for ref, part in by_ref.items()}
+    streams = {ref: _stream(part, held[ref]) for ref, part in by_ref.items()}
     return Reading(epoch=rows[0][0], streams=streams)
 
 
