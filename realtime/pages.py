@@ -1,12 +1,14 @@
 """The pages that customers see: one order, my orders, and where to begin. Right without JavaScript; live with it."""
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -20,6 +22,8 @@ from orders.payments.base import PaymentStatus
 from orders.serialising import page_url
 from orders.states import UNPAID
 from realtime import order_view, words
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 LISTED = 50  # orders on "my orders", the newest
 
@@ -131,6 +135,21 @@ def _page(
     answer = render(
         request, f"realtime/{name}.html", {"log_in": log_in, **(context or {})}, status=status
     )
+    return _guarded(answer)
+
+
+class LogIn(LoginView):
+    """For customers and staff alike; the admin's own lets only staff in."""
+
+    template_name = "realtime/login.html"
+    next_page = "orders"
+    redirect_authenticated_user = True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return _guarded(super().dispatch(request, *args, **kwargs))
+
+
+def _guarded(answer: Answer) -> Answer:
     answer["Content-Security-Policy"] = _POLICY
     answer["Cache-Control"] = "private, no-cache"
     answer["Referrer-Policy"] = "same-origin"  # a page's address may hold a grant

@@ -1,21 +1,13 @@
 """Addresses of the pages. The WebSocket and SSE ones stand in `realtime.routing`."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from realtime import pages
 
 urlpatterns = [
     path("", pages.start, name="start"),
-    path(
-        "login/",
-        LoginView.as_view(
-            template_name="realtime/login.html",
-            next_page="orders",
-            redirect_authenticated_user=True,
-        ),
-        name="login",
-    ),
+    path("login/", pages.LogIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="start"), name="logout"),
     path("orders/", pages.my_orders, name="orders"),
     path("orders/<str:ref>/", pages.order, name="order"),

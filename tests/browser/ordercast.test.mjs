@@ -195,6 +195,16 @@ test("an order that may not be seen ends its own stream and no other", async () 
   assert.deepEqual(a.heard, [2]);
 });
 
+test("what was wrong with the connection stops no order: the close code decides", async () => {
+  const stream = await live();
+
+  sockets[0].says({ type: "error", code: 4008, message: "too slow" });
+  sockets[0].ends(4008);
+  await settled();
+
+  assert.equal(stream.status, "reconnecting");
+});
+
 for (const code of [4001, 4003, 4400]) {
   test(`close ${code} stops for good`, async () => {
     const stream = await live();

@@ -202,6 +202,15 @@ def test_a_customer_who_is_no_staff_can_log_in() -> None:
     assert (answer.status_code, answer["Location"]) == (302, "/orders/")
 
 
+def test_every_page_keeps_to_the_policy_and_out_of_search_engines() -> None:
+    answers = [Client().get(path) for path in ("/", "/login/", "/orders/nothing/")]
+
+    assert {answer["Content-Security-Policy"].split(";")[0] for answer in answers} == {
+        "default-src 'self'"
+    }
+    assert {answer["X-Robots-Tag"] for answer in answers} == {"noindex"}
+
+
 def test_the_start_page_leads_to_log_in_api_and_admin() -> None:
     html = text_of(Client().get("/"))
 
@@ -254,11 +263,11 @@ def test_after_a_decline_the_customer_can_pay_again(provider: SandboxProcess) ->
 
 
 def test_an_order_that_is_paid_begins_nothing() -> None:
-    order = an_order_that_is("paid")
+    link = granted(an_order_that_is("paid"))
 
-    answer = Client().post(granted(order))
+    answer = Client().post(link)
 
-    assert answer["Location"] == granted(order)
+    assert answer["Location"] == link
     assert not Payment.objects.exists()
 
 
