@@ -22,11 +22,12 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`answer` gives the status for each callback; replace it to refuse some."""
+    """`answer` gives the status for each callback, `says` the body; replace them to refuse some."""
 
     url: str
     received: list[Received] = field(default_factory=list)
     answer: Callable[[Received], int] = lambda _received: 200
+    says: bytes = b""
 
     def wait_for(self, count: int, timeout: float = 8.0) -> list[Received]:
         """The callbacks so far, once there are at least `count`."""
@@ -46,9 +47,11 @@ def receiver() -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             came = Received(headers, self.rfile.read(length))
             taker.received.append(came)
+            says = taker.says  # once: a test may change it meanwhile
             self.send_response(taker.answer(came))
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(says)))
             self.end_headers()
+            self.wfile.write(says)
 
         def log_message(self, *_arguments: Any) -> None:
             """Keep quiet."""
