@@ -9,12 +9,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 django_application = get_asgi_application()
 
 # After Django is set up: what follows imports models.
+from backend.middleware import Doors  # noqa: E402
 from realtime import lifespan, redaction, routing, sse  # noqa: E402
 
 redaction.install()
 
 
-async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
     match scope["type"]:
         case "websocket":
             await routing.websocket_application(scope, receive, send)
@@ -26,3 +27,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await lifespan.application(scope, receive, send)
         case other:
             raise ValueError(f"no application for scope type {other!r}")
+
+
+application = Doors(_inner)

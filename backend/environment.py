@@ -146,6 +146,8 @@ def _production_problems(environment: Environment) -> list[str]:
         bad.append(_line("ORDERCAST_DEBUG", "must be off outside the demo", value=True))
     if "*" in environment.ORDERCAST_HOSTS:
         bad.append(_line("ORDERCAST_HOSTS", "must name each host", "*"))
+    if environment.ORDERCAST_TOKEN_JWKS.startswith("http://"):
+        bad.append(_line("ORDERCAST_TOKEN_JWKS", "must be a file, or an https:// address"))
     return [*bad, "ORDERCAST_DEMO=true runs with the demo's secrets instead"] if bad else []
 
 

@@ -123,6 +123,7 @@ def _command(part: str, options: Mapping[str, Any]) -> list[str]:
         "web": [
             *("-m", "uvicorn", "backend.asgi:application", "--host", options["host"]),
             *("--port", str(options["port"]), "--ws", "websockets-sansio"),
+            *("--http", "backend.wire:HttpProtocol"),
             *("--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"),
             *("--log-level", level, "--no-access-log"),
         ],

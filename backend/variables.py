@@ -1,9 +1,11 @@
 """What the environment may say. Each variable is described here and nowhere else."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from limits import parse
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -23,8 +25,23 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _rate(value: str) -> str:
+    try:
+        parse(value)
+    except ValueError:
+        raise ValueError("must be a number for each second, minute, hour or day") from None
+    return value
+
+
+def _networks(value: list[str]) -> list[str]:
+    for each in value:
+        ip_network(each)
+    return value
+
+
 HttpUrl = Annotated[str, _url("http", "https")]
 Names = Annotated[list[str], NoDecode]
+Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Environment(BaseSettings):
@@ -150,6 +167,37 @@ class Environment(BaseSettings):
     ORDERCAST_ORDER_LIFETIME: int = Field(
         86_400, ge=60, examples=["86400"], description="Seconds until an unpaid order expires."
     )
+    ORDERCAST_LIMIT_API: Rate = Field(
+        "1200/minute",
+        examples=["1200/minute"],
+        description="API requests that each token or user may make.",
+    )
+    ORDERCAST_LIMIT_ANONYMOUS: Rate = Field(
+        "120/minute",
+        examples=["120/minute"],
+        description="API requests from each address without credentials, or with bad ones.",
+    )
+    ORDERCAST_LIMIT_HANDSHAKE: Rate = Field(
+        "600/minute",
+        examples=["600/minute"],
+        description="WebSockets and event streams that each address may open.",
+    )
+    ORDERCAST_LIMIT_CALLBACK: Rate = Field(
+        "6000/minute",
+        examples=["6000/minute"],
+        description="Callbacks for each provider from each address; the provider is asked to send again.",
+    )
+    ORDERCAST_LIMIT_LOGIN: Rate = Field(
+        "20/minute", examples=["20/minute"], description="Tries to log in from each address."
+    )
+    ORDERCAST_CALLBACK_NETWORKS: Annotated[Names, AfterValidator(_networks)] = Field(
+        [],
+        examples=["203.0.113.0/24,2001:db8::/32"],
+        description="Networks that callbacks are taken from. Empty: any, since a signature is what counts.",
+    )
+    ORDERCAST_LOG_FORMAT: Literal["json", "text", ""] = Field(
+        "", examples=["json"], description="Empty: text in the demo, else json."
+    )
     ORDERCAST_LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", examples=["INFO"], description="The least level that is logged."
     )
@@ -160,6 +208,7 @@ class Environment(BaseSettings):
         "ORDERCAST_HOUSE_WEBHOOK_SECRETS",
         "ORDERCAST_STRIPE_WEBHOOK_SECRETS",
         "ORDERCAST_TOKEN_KEYS",
+        "ORDERCAST_CALLBACK_NETWORKS",
         mode="before",
     )
     @classmethod

@@ -7,12 +7,14 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Header, NinjaAPI, Path, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.parser import Parser
 from psycopg_pool import PoolTimeout
 from pydantic import StringConstraints
 
 from orders import access, commands, conversations, queries, refreshing
 from orders.access import Scope
 from orders.errors import OrderError
+from orders.limits import TooMany
 from orders.models import Refund
 from orders.payments.base import PaymentStatus
 from orders.payments.registry import UnknownProvider
@@ -33,6 +35,15 @@ from orders.schemas import (
     StartedOut,
 )
 from orders.serialising import events_out, new_order_out, order_out, payment_out
+from orders.strict_json import loads
+
+
+class StrictJson(Parser):
+    """JSON without NaN, without a key twice in one object, and nested no deeper than anything here takes."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        return loads(request.body)
+
 
 api = NinjaAPI(
     title="Ordercast",
@@ -41,13 +52,14 @@ api = NinjaAPI(
     "Amounts are integers in minor units. Errors are `application/problem+json` with a stable `code`.",
     auth=[Bearer(), Session()],
     urls_namespace="api",
+    parser=StrictJson(),
 )
 
 Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
 _TOKEN_CODES = {access.TokenExpired: "token_expired", access.TokenRevoked: "token_revoked"}
-ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 404, 409, 413, 422, 503), Problem)
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 408, 409, 413, 422, 429, 503), Problem)
 
 
 def _writer(request: HttpRequest, scope: Scope, ref: str | None = None) -> Principal:
@@ -213,6 +225,13 @@ def _bad_token(request: HttpRequest, error: access.BadToken) -> HttpResponse:
     code = _TOKEN_CODES.get(type(error), "bad_token")
     answer = problem(request, 401, code, str(error))
     answer["WWW-Authenticate"] = f'Bearer realm="ordercast", error="invalid_token", code="{code}"'
+    return answer
+
+
+@api.exception_handler(TooMany)
+def _too_many(request: HttpRequest, error: TooMany) -> HttpResponse:
+    answer = problem(request, 429, "too_many_requests", str(error))
+    answer["Retry-After"] = str(error.retry_after)
     return answer
 
 

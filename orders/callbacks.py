@@ -2,6 +2,7 @@
 
 import logging
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -9,9 +10,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from psycopg_pool import PoolTimeout
 
-from orders import receipts
+from orders import limits, receipts
+from orders.limits import Door, TooMany
 from orders.payments import registry
 from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
+from orders.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,15 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         from_provider = registry.get(provider)
     except registry.UnknownProvider as unknown:
         raise Http404(str(unknown)) from None
+    if not limits.is_listed(_address(request), settings.ORDERCAST_CALLBACK_NETWORKS):
+        log.warning(
+            "refused a callback of %s from %s, which is not listed", provider, _address(request)
+        )
+        return HttpResponse("Callbacks are not taken from this address.\n", status=403)
+    try:
+        limits.admit(Door.CALLBACK, provider, limits.client(_address(request)))
+    except TooMany as many:
+        return HttpResponse(f"{many}\n", status=429, headers={"Retry-After": str(many.retry_after)})
     # Before it is read, and after: a chunked one does not say how long it is.
     if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
         return HttpResponse("The callback is larger than 256 KB.\n", status=413)
@@ -41,7 +53,10 @@ def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
         return AckOutcome.BAD_SIGNATURE
     except Malformed as error:
         log.error(
-            "a signed callback of %s makes no sense: %s; body: %.500r", provider.name, error, body
+            "a signed callback of %s makes no sense: %s; body: %.500r",
+            provider.name,
+            error,
+            redact(body.decode("utf-8", "replace")),
         )
         return AckOutcome.MALFORMED
     try:

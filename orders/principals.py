@@ -12,10 +12,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 
-from orders import access
+from orders import access, limits
 from orders.access import Kind, Scope
 from orders.cause import Cause, Source
 from orders.errors import OrderNotFound
+from orders.limits import Door
 from orders.models import Order
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Principal:
     actor: str
     source: Source
     kind: Kind
+    client: str  # what rate limits count it as
     scopes: frozenset[Scope] = frozenset()
     customer_id: int | None = None
     refs: frozenset[str] = frozenset()
@@ -87,6 +89,7 @@ def of_user(user: "AbstractUser", kind: Kind) -> Principal:
         actor=user.get_username(),
         source=Source.STAFF if writes else Source.API,
         kind=kind,
+        client=f"user:{user.pk}",
         scopes=frozenset(scopes),
         customer_id=user.pk,
     )
@@ -98,13 +101,18 @@ def of_token(token: str) -> Principal:
     match credentials.kind:
         case Kind.GRANT:
             return Principal(
-                actor="guest", source=Source.API, kind=Kind.GRANT, refs=credentials.refs
+                actor="guest",
+                source=Source.API,
+                kind=Kind.GRANT,
+                client=f"grant:{credentials.token_id or hash(credentials.refs)}",
+                refs=credentials.refs,
             )
         case Kind.SERVICE:
             return Principal(
                 actor=credentials.subject,
                 source=Source.API,
                 kind=Kind.SERVICE,
+                client=f"service:{credentials.subject}",
                 scopes=frozenset(Scope(scope) for scope in credentials.scopes),
             )
     # It was active a moment ago, when its token was found good.
@@ -118,8 +126,13 @@ class Bearer(HttpBearer):
     """`Authorization: Bearer …` with a service token, a user token or a grant."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Principal | None:
-        del request
-        return of_token(token)
+        try:
+            principal = of_token(token)
+        except access.BadToken:
+            limits.admit(Door.ANONYMOUS, limits.client(request.META["REMOTE_ADDR"]))
+            raise
+        limits.admit(Door.API, principal.client)
+        return principal
 
 
 class Session(APIKeyCookie):
@@ -136,4 +149,10 @@ class Session(APIKeyCookie):
     def authenticate(self, request: HttpRequest, key: str | None) -> Principal | None:
         del key
         user = request.user
-        return of_user(user, Kind.SESSION) if user.is_authenticated and user.is_active else None
+        if not (user.is_authenticated and user.is_active):
+            # The last of the ways in: whoever comes this far has shown nothing.
+            limits.admit(Door.ANONYMOUS, limits.client(request.META["REMOTE_ADDR"]))
+            return None
+        principal = of_user(user, Kind.SESSION)
+        limits.admit(Door.API, principal.client)
+        return principal

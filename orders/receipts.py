@@ -16,6 +16,7 @@ from orders.checking import MINUTE, SECOND
 from orders.commands import Outcome, apply_snapshot
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import ProviderEvent
+from orders.redaction import redact
 
 TRIES = (5 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5 * MINUTE)
 _KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
@@ -33,9 +34,11 @@ def accept(
         defaults={
             "kind": event.kind[:64],
             "merchant_ref": _storable(event.merchant_ref or event.provider_ref)[:200],
-            "body": _storable(body.decode("utf-8", "replace")),
+            "body": redact(_storable(body.decode("utf-8", "replace"))),
             "headers": {
-                k.lower(): _storable(v) for k, v in headers.items() if k.lower() in _KEPT_HEADERS
+                k.lower(): redact(_storable(v))
+                for k, v in headers.items()
+                if k.lower() in _KEPT_HEADERS
             },
             "outcome": Outcome.UNMATCHED,
         },

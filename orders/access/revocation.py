@@ -120,7 +120,8 @@ def _names(credentials: Credentials) -> list[str]:
 
 
 _STANDING = """
-SELECT 'session', session_key, '', NULL::timestamptz FROM django_session WHERE session_key = ANY(%s) AND expire_date > now()
+SELECT 'session', session_key, '', NULL::timestamptz FROM django_session
+  WHERE session_key = ANY(%s) AND expire_date > now()
  UNION ALL SELECT 'user', id::text, password, NULL FROM {users} WHERE id = ANY(%s) AND is_active
  UNION ALL SELECT 'revoked', what, '', at FROM {revocations} WHERE what = ANY(%s)
 """
