@@ -122,10 +122,13 @@ def types_of(order: Order) -> list[str]:
     return [kind for _, kind, _ in journal_of(order)]
 
 
-def database_contents() -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table of ours."""
-    models = apps.get_app_config("orders").get_models()
-    return {m.__name__: list(m._default_manager.order_by("pk").values()) for m in models}
+def database_contents() -> dict[str, list[str]]:
+    """Every row of every table of ours, in one query."""
+    tables = [model._meta.db_table for model in apps.get_app_config("orders").get_models()]
+    parts = [f"SELECT '{t}', array_agg(t::text ORDER BY t::text) FROM {t} t" for t in tables]  # noqa: S608 — our own tables
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts))
+        return dict(cursor.fetchall())
 
 
 def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
