@@ -15,6 +15,7 @@ DAY = timedelta(days=1)
 
 JITTER = 0.2  # each delay is drawn from ±20 % of its length, so that checks do not march in step
 LEASE = timedelta(seconds=60)  # how long a claimed payment is left to the one who claimed it
+HOLD_MARKS = (0.5, 0.9)  # of a hold: when what is authorised is looked at besides every day
 POSTPONE = 30 * SECOND  # after an outage or a 429 that named no time
 
 
@@ -23,7 +24,8 @@ class Profile(StrEnum):
     UNKNOWN = "unknown"  # a call was sent and its answer never came
     OFFLINE = "offline"  # bank debit and the like
     AUTHORISED = "authorised"
-    REFUND = "refund"  # a refund is on its way
+    REFUND = "refund"  # a refund is on its way, or a dispute is open
+    FAILED = "failed"  # may be tried again at the provider's own page, so it may yet succeed
 
 
 PROFILES: dict[Profile, tuple[timedelta, ...]] = {
@@ -37,17 +39,34 @@ PROFILES: dict[Profile, tuple[timedelta, ...]] = {
     Profile.OFFLINE: (HOUR, 6 * HOUR, *[DAY] * 14),
     Profile.AUTHORISED: (DAY,) * 30,
     Profile.REFUND: (HOUR, 6 * HOUR, *[DAY] * 30),
+    Profile.FAILED: (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, *[DAY] * 6),
 }  # fmt: skip
+# Ends without a person: the provider's last word stands, it was asked for a week, and its list is still compared.
+QUIET = frozenset({Profile.FAILED})
 
 
 def next_check(
-    profile: Profile, step: int, now: datetime, *, scale: float, rng: Random
+    profile: Profile,
+    step: int,
+    now: datetime,
+    *,
+    scale: float,
+    rng: Random,
+    hold: tuple[datetime, datetime] | None = None,
 ) -> datetime | None:
-    """When step number `step` (from 0) of the profile is due after `now`; None when the profile has ended."""
+    """When step number `step` (from 0) of the profile is due after `now`; None when the profile has ended.
+
+    `hold`: since when money is held, and until when; its marks come in between.
+    """
     delays = PROFILES[profile]
     if step >= len(delays):
         return None
-    return now + delays[step] * scale * rng.uniform(1 - JITTER, 1 + JITTER)
+    due = now + delays[step] * scale * rng.uniform(1 - JITTER, 1 + JITTER)
+    if hold is None:
+        return due
+    began, ends = hold
+    marks = (began + (ends - began) * share for share in HOLD_MARKS)
+    return min([due, *(mark for mark in marks if mark > now)])
 
 
 def postponed(now: datetime, retry_after: float | None, *, scale: float, rng: Random) -> datetime:

@@ -13,12 +13,14 @@ from django.conf import settings
 from django.db import transaction
 
 from orders.cause import Cause, Source
-from orders.checking import LEASE, Profile, next_check, postponed
+from orders.checking import LEASE, QUIET, Profile, next_check, postponed
 from orders.models import Payment, PaymentCheck
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
 
 _rng = Random()  # noqa: S311 — spreads load, keeps no secret
-OPEN_REFUND = ("intended", RefundStatus.PENDING)
+INTENDED_REFUND = "intended"
+OPEN_REFUND = (INTENDED_REFUND, RefundStatus.PENDING)
+NEVER_SENT = "never_sent"  # the failure code of a create that was lost, and may still be on its way
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,30 @@ class Claim:
 
 def profile_of(payment: Payment) -> Profile | None:
     """Which timetable the payment follows; None when there is nothing left to look for."""
-    if payment.status == "intended":
+    match payment.status:
+        case "intended":
+            return Profile.UNKNOWN
+        case PaymentStatus.PENDING | PaymentStatus.PROCESSING:
+            return Profile.OFFLINE if payment.is_offline else Profile.WAITING
+        case PaymentStatus.AUTHORISED:
+            return Profile.AUTHORISED
+        case PaymentStatus.FAILED if _may_live_again(payment):
+            return Profile.FAILED
+    return _profile_of_money_taken(payment)
+
+
+def _profile_of_money_taken(payment: Payment) -> Profile | None:
+    open_refunds = payment.refunds.filter(status__in=OPEN_REFUND)
+    statuses = set(open_refunds.values_list("status", flat=True))
+    if INTENDED_REFUND in statuses:
         return Profile.UNKNOWN
-    if payment.status in {PaymentStatus.PENDING, PaymentStatus.PROCESSING}:
-        return Profile.WAITING
-    if payment.status == PaymentStatus.AUTHORISED:
-        return Profile.AUTHORISED
-    has_open_refund = payment.refunds.filter(status__in=OPEN_REFUND).exists()
-    if has_open_refund or payment.dispute == DisputeStatus.OPEN:
-        return Profile.REFUND
-    return None
+    is_disputed = payment.dispute == DisputeStatus.OPEN
+    return Profile.REFUND if statuses or is_disputed else None
+
+
+def _may_live_again(payment: Payment) -> bool:
+    """Not where the provider refused to make it: there is nothing at the provider that could be paid."""
+    return bool(payment.provider_ref) or payment.failure_code == NEVER_SENT
 
 
 def schedule(payment: Payment, now: datetime) -> None:
@@ -49,8 +65,18 @@ def schedule(payment: Payment, now: datetime) -> None:
     profile = profile_of(payment)
     payment.step = 0
     payment.profile = profile or payment.profile
-    payment.next_check_at = profile and next_check(
-        profile, 0, now, scale=settings.ORDERCAST_CHECK_TIME_SCALE, rng=_rng
+    payment.next_check_at = profile and _next(payment, profile, now)
+
+
+def _next(payment: Payment, profile: Profile, now: datetime) -> datetime | None:
+    has_hold = profile is Profile.AUTHORISED and payment.hold_ends_at is not None
+    return next_check(
+        profile,
+        payment.step,
+        now,
+        scale=settings.ORDERCAST_CHECK_TIME_SCALE,
+        rng=_rng,
+        hold=(payment.changed_at, payment.hold_ends_at) if has_hold else None,  # type: ignore[arg-type] # has_hold says so
     )
 
 
@@ -118,14 +144,14 @@ def _with_reason(detail: str, cause: Cause) -> str:
 
 
 def _advance(payment: Payment, look: Look, now: datetime) -> bool:
-    scale = settings.ORDERCAST_CHECK_TIME_SCALE
     profile = profile_of(payment)
     if profile is None:
         payment.next_check_at = None
         return False
     if not look.is_attempt:
+        scale = settings.ORDERCAST_CHECK_TIME_SCALE
         payment.next_check_at = postponed(now, look.retry_after, scale=scale, rng=_rng)
         return False
     payment.step += 1
-    payment.next_check_at = next_check(profile, payment.step, now, scale=scale, rng=_rng)
-    return payment.next_check_at is None
+    payment.next_check_at = _next(payment, profile, now)
+    return payment.next_check_at is None and profile not in QUIET

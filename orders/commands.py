@@ -14,11 +14,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from orders import events, journal
 from orders.cause import Cause
+from orders.checking import PROFILES, Profile
 from orders.checks import schedule
 from orders.decisions import LIVE, Decision, Held, Verdict, decide, flag
 from orders.errors import CannotCancel, IdempotencyConflict, IllegalMove, InvalidRequest
@@ -100,7 +101,7 @@ def apply_snapshot(
         Payment.objects.values_list("order__ref", flat=True).get(pk=payment_id)
     )
     payment = Payment.objects.get(pk=payment_id)
-    decision = decide(_held(order, payment), told)
+    decision = decide(_held(order, payment), told, is_answer=seen == order.version)
     match decision.verdict:
         case Verdict.MISMATCH:
             call_a_person(order, "mismatch", decision.detail, cause)
@@ -110,7 +111,9 @@ def apply_snapshot(
             return _out_of_step(order, payment, told, decision, cause, seen)
         case Verdict.NOTHING_NEW:
             _remember_address(payment, told)
-            _settle_refunds(payment, told)
+            if _settle_refunds(payment, told):  # from asked for to under way: another timetable
+                schedule(payment, timezone.now())
+                payment.save(update_fields=["profile", "step", "next_check_at"])
             return Outcome.NOTHING_NEW, ""
         case Verdict.APPLY:
             _record(order, decision, cause)
@@ -168,7 +171,8 @@ def _out_of_step(
 
 
 _TOLD = (
-    "status", "authorised", "captured", "refunded", "disputed", "dispute", "failure_code", "changed_at",
+    "status", "authorised", "captured", "refunded", "disputed", "dispute", "failure_code", "is_offline",
+    "hold_ends_at", "changed_at",
     "profile", "step", "next_check_at",
 )  # fmt: skip
 
@@ -180,6 +184,7 @@ def _save_payment(payment: Payment, told: Snapshot) -> None:
     payment.refunded, payment.disputed = told.refunded, told.disputed
     payment.dispute = told.dispute or ""
     payment.failure_code = told.failure_code[:64]
+    payment.is_offline, payment.hold_ends_at = told.is_offline, told.hold_ends_at
     payment.changed_at = now
     _settle_refunds(payment, told)
     schedule(payment, now)  # a change starts the profile again
@@ -196,11 +201,15 @@ def _remember_address(payment: Payment, told: Snapshot) -> None:
     payment.save(update_fields=["provider_ref", "checkout_url"])
 
 
-def _settle_refunds(payment: Payment, told: Snapshot) -> None:
-    for refund in told.refunds:
-        Refund.objects.filter(payment=payment, ref=refund.ref or "").exclude(
-            status=refund.status
-        ).update(status=refund.status, provider_ref=refund.provider_ref)
+def _settle_refunds(payment: Payment, told: Snapshot) -> int:
+    """How many of our refunds have another status now."""
+    return sum(
+        Refund.objects.filter(payment=payment, ref=refund.ref)
+        .exclude(status=refund.status)
+        .update(status=refund.status, provider_ref=refund.provider_ref)
+        for refund in told.refunds
+        if refund.ref
+    )
 
 
 def call_a_person(order: Order, reason: str, detail: str, cause: Cause) -> None:
@@ -259,6 +268,9 @@ def intend_cancellation(ref: str, *, reason: str, cause: Cause) -> tuple[Order, 
         order.make("cancel", events.OrderCancelled(reason=reason), cause)
     elif not order.is_cancelling:
         journal.record(order, events.CancellationRequested(reason=reason), cause)
+        # The call comes after the commit; should we die in between, the reconciler makes it.
+        soon = timezone.now() + PROFILES[Profile.UNKNOWN][0] * settings.ORDERCAST_CHECK_TIME_SCALE
+        order.payments.filter(status__in=LIVE, next_check_at__gt=soon).update(next_check_at=soon)
     return order, live
 
 
@@ -280,7 +292,9 @@ def overdue_orders(now: datetime, limit: int) -> list[str]:
     """Orders past their deadline with nothing open at a provider: they can expire without a question."""
     sources = sorted(MOVES["expire"].sources)
     due = Order.objects.filter(expires_at__lte=now, state__in=sources, captured=0)
-    closed = due.exclude(payments__status__in=LIVE)
+    # A failed attempt too is asked about after the deadline, as long as it is on its timetable.
+    is_open = Q(status__in=LIVE) | Q(next_check_at__isnull=False)
+    closed = due.exclude(Exists(Payment.objects.filter(is_open, order=OuterRef("pk"))))
     return list(closed.order_by("expires_at").values_list("ref", flat=True)[:limit])
 
 

@@ -135,7 +135,7 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
 
 def close_unsent(payment: Payment, cause: Cause) -> None:
     """The provider has never heard of it, and by its key never will: the attempt is over."""
-    gone = base.Refused("the provider never received this payment", code="never_sent")
+    gone = base.Refused("the provider never received this payment", code=checks.NEVER_SENT)
     apply_snapshot(payment.pk, refused_snapshot(payment, gone), cause)
 
 

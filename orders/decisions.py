@@ -73,12 +73,16 @@ class Decision:
     detail: str = ""
 
 
-def decide(held: Held, told: Snapshot) -> Decision:
-    """What the snapshot means for the payment and its order."""
+def decide(held: Held, told: Snapshot, *, is_answer: bool = False) -> Decision:
+    """What the snapshot means for the payment and its order.
+
+    `is_answer`: the provider was asked, and nothing has moved since. Then a failed payment that lives again is news:
+    the customer tried once more. Merely heard, it could as well be an old message.
+    """
     mismatch = _mismatch(held, told)
     if mismatch:
         return Decision(verdict=Verdict.MISMATCH, detail=mismatch)
-    behind = _step_back(held, told)
+    behind = _step_back(held, told, is_answer=is_answer)
     if behind:
         return Decision(verdict=Verdict.STEP_BACK, detail=behind)
     return _walk(held, told)
@@ -98,11 +102,17 @@ def _mismatch(held: Held, told: Snapshot) -> str:
     return ""
 
 
-def _step_back(held: Held, told: Snapshot) -> str:
+def _step_back(held: Held, told: Snapshot, *, is_answer: bool) -> str:
     if told.captured < held.captured:
         return f"captured would fall from {held.captured} to {told.captured}"
-    is_back = _RANK[told.status] < _RANK[held.status]
-    is_other_end = held.status in _DEAD and told.status in _DEAD and told.status != held.status
+    is_failed = (
+        held.status == PaymentStatus.FAILED
+    )  # the one end that is none where a provider lets people try again
+    is_back = _RANK[told.status] < _RANK[held.status] and not (is_failed and is_answer)
+    is_other_end = told.status in _DEAD and held.status in _DEAD - {
+        told.status,
+        PaymentStatus.FAILED,
+    }
     if is_back or is_other_end:
         return f"the payment is {held.status}; the provider says {told.status}"
     return _refund_back(held, told)
@@ -163,13 +173,19 @@ def _payment_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
         else:
             walk.note(started)
     match told.status:
+        case PaymentStatus.PENDING if held.status == PaymentStatus.FAILED:
+            again = e.PaymentStarted(
+                payment=held.payment, provider=held.provider, amount=held.amount
+            )
+            _advance(walk, "start", again)
         case PaymentStatus.PROCESSING:
             _advance(walk, "process", e.PaymentProcessing(payment=held.payment))
         case PaymentStatus.AUTHORISED if told.status != held.status:
             amount = told.authorised or told.amount
             _advance(walk, "authorise", e.PaymentAuthorised(payment=held.payment, amount=amount))
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED | PaymentStatus.EXPIRED:
-            _close(walk, held, told)
+            if held.status not in _DEAD:
+                _close(walk, held, told)
     # Whatever the status: a part can be taken of what stays authorised, or of what is then called off.
     if told.captured > held.captured:
         _capture(walk, held, told)

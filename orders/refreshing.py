@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from django.db import transaction
 from django.utils import timezone
 
 from orders import checks, commands, conversations
@@ -14,6 +15,10 @@ from orders.errors import OrderNotFound, ProviderRefused
 from orders.models import Order, Payment
 from orders.payments import base, registry
 from orders.states import UNPAID
+
+# What a look found that is the provider's word on what it has; "not_found" is its word too.
+_ANSWERED = {Outcome.APPLIED, Outcome.NOTHING_NEW, "not_found"}
+_OPEN_THERE = {*LIVE - {INTENDED}, base.PaymentStatus.FAILED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +50,23 @@ def refresh_payment(
     began = time.monotonic()
     look = _ask(payment, cause)
     look = replace(look, took_ms=round((time.monotonic() - began) * 1000))
-    if checks.note(payment_id, look, cause, timezone.now(), claim):
-        detail = (
-            f"payment {payment.ref} is still {payment.status} after the last check of its profile"
-        )
-        commands.flag_order(
-            payment.order.ref, reason="checks_exhausted", detail=detail, cause=cause
-        )
-    if look.found in {Outcome.APPLIED, Outcome.NOTHING_NEW}:
-        _expire_if_due(payment, cause)
+    _conclude(payment, look, cause, claim)
+    if look.found in _ANSWERED:
+        _call_off_if_unwanted(payment_id, cause)
+        _expire_if_due(payment_id, cause)
     state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
     return Refreshed(payment=payment.ref, found=look.found, detail=look.detail, state=state)
+
+
+def _conclude(
+    payment: Payment, look: checks.Look, cause: Cause, claim: checks.Claim | None
+) -> None:
+    """Log the look and, at the profile's end, call a person: in one transaction, for a crash in between is silence."""
+    with transaction.atomic():
+        order = Order.objects.locked(payment.order.ref)  # before the payment, as everywhere
+        if checks.note(payment.pk, look, cause, timezone.now(), claim):
+            detail = f"payment {payment.ref} is still {payment.status} after the last check of its profile"
+            commands.call_a_person(order, "checks_exhausted", detail, cause)
 
 
 def _ask(payment: Payment, cause: Cause) -> checks.Look:
@@ -81,8 +92,6 @@ def _repeat_unanswered(payment: Payment, cause: Cause) -> None:
     for refund in payment.refunds.filter(status=INTENDED):
         with suppress(ProviderRefused):  # recorded already, and no reason not to look at the rest
             conversations.send_refund(refund, cause)
-    if payment.order.is_cancelling and payment.status in LIVE and payment.status != INTENDED:
-        conversations.call_off(payment, cause, is_urgent=False)
 
 
 def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.Look:
@@ -102,13 +111,24 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     return checks.Look(found=outcome, detail=detail or "created again with the same key")
 
 
-def _expire_if_due(payment: Payment, cause: Cause) -> None:
-    """The provider has just been asked: past the deadline, call off what is still open there, then expire."""
+def _call_off_if_unwanted(payment_id: int, cause: Cause) -> None:
+    """Call off what could still be paid for an order that is paid, closed or being cancelled."""
+    payment = Payment.objects.select_related("order").get(pk=payment_id)
     order = payment.order
+    if payment.status in _OPEN_THERE and (order.is_cancelling or order.state not in UNPAID):
+        conversations.call_off(payment, cause, is_urgent=False)
+
+
+def _expire_if_due(payment_id: int, cause: Cause) -> None:
+    """The provider has just been asked: past the deadline, call off what can still be paid there, then expire.
+
+    Limit: an order with an attempt that the provider does not call off stays as it is, until its checks are exhausted.
+    """
+    order = Order.objects.get(payments=payment_id)
     now = timezone.now()
-    if order.expires_at is None or order.expires_at > now:
+    if order.expires_at is None or order.expires_at > now or order.state not in UNPAID:
         return
-    for pending in Payment.objects.filter(order=order, status=base.PaymentStatus.PENDING):
-        conversations.call_off(pending, cause, is_urgent=False)
-    if not Payment.objects.filter(order=order, status__in=LIVE).exists():
-        commands.expire_order(order.ref, now=now, cause=cause)
+    waiting = {base.PaymentStatus.PENDING, base.PaymentStatus.FAILED}
+    for payment in order.payments.filter(status__in=waiting).exclude(provider_ref=""):
+        conversations.call_off(payment, cause, is_urgent=False)
+    commands.expire_order(order.ref, now=now, cause=cause)

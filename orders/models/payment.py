@@ -31,6 +31,8 @@ class Payment(models.Model):
     disputed = models.BigIntegerField(default=0)
     dispute = models.CharField(max_length=8, blank=True)
     failure_code = models.CharField(max_length=64, blank=True)
+    is_offline = models.BooleanField(default=False)  # bank debit and the like: settles in days
+    hold_ends_at = models.DateTimeField(null=True, blank=True)  # while authorised, where they say
     checkout_url = models.CharField(max_length=2000, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)

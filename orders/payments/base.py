@@ -62,6 +62,8 @@ class Snapshot:
     failure_code: str = ""
     failure_message: str = ""
     checkout_url: str = ""
+    is_offline: bool = False  # bank debit, cash at a till: settles in days
+    hold_ends_at: datetime | None = None  # when held money falls back, where the provider says
     # Where a provider renames a payment: its name before. The same as `provider_ref` while the new name is to come.
     former_ref: str = field(default="", compare=False)
     raw: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)

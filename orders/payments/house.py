@@ -23,6 +23,7 @@ from orders.payments.base import (
     Capabilities,
     CreatePayment,
     DisputeStatus,
+    Listed,
     Malformed,
     NotFound,
     PaymentStatus,
@@ -40,6 +41,7 @@ from orders.payments.base import (
 from orders.payments.signatures import Signatures, retry_after
 
 MAX_ANSWER = 1_000_000  # bytes; a payment is a few thousand
+PAGE = 200  # payments of a list at once
 # What httpx raises before the first byte of a request has left: nothing can have been done.
 NEVER_SENT = (
     httpx.ConnectError,
@@ -82,6 +84,17 @@ class _Payment(_Answer):
     failure_code: _Code = ""
     failure_message: _Text = ""
     checkout_url: _Text = ""
+    is_offline: bool = False
+    hold_ends_at: AwareDatetime | None = None
+
+
+class _ListedPayment(_Payment):
+    created_at: AwareDatetime
+
+
+class _List(_Answer):
+    payments: tuple[_ListedPayment, ...]
+    has_more: bool
 
 
 class _Callback(_Answer):
@@ -150,6 +163,12 @@ class House(Provider):
                 "GET", "payments", Unavailable, params={"merchant_ref": merchant_ref}
             )
         return _parse_answer(status, body, Unavailable)
+
+    def list_payments(self, created_after: datetime, cursor: str = "") -> Listed:
+        """Oldest first. The cursor is the last payment's `created_at`, which no two payments share."""
+        params = {"created_after": cursor or created_after.isoformat(), "limit": str(PAGE)}
+        status, body = self._call("GET", "payments", Unavailable, params=params)
+        return _parse_list(status, body)
 
     def parse_callback(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -244,6 +263,17 @@ def _parse_answer(status: int, body: bytes, unknown: type[ProviderError]) -> Sna
         return _snapshot(_Payment.model_validate_json(body), _raw(body))
     except ValueError as wrong:
         raise unknown(f"HTTP {status}, but not a payment: {_what(wrong)}") from None
+
+
+def _parse_list(status: int, body: bytes) -> Listed:
+    try:
+        page = _List.model_validate_json(body)
+        raws = _raw(body)["payments"]
+    except ValueError as wrong:
+        raise Unavailable(f"HTTP {status}, but not a list: {_what(wrong)}") from None
+    payments = tuple(_snapshot(p, raw) for p, raw in zip(page.payments, raws, strict=True))
+    cursor = page.payments[-1].created_at.isoformat() if page.has_more and page.payments else ""
+    return Listed(payments=payments, next_cursor=cursor)
 
 
 def _raw(body: bytes) -> Any:

@@ -111,7 +111,8 @@ ROWS: dict[str, tuple[Held, Snapshot, str, list[str]]] = {
     "processing after failed": (held("failed", "failed"), told("processing"), STEP_BACK, []),
     "failed after paid": (paid(), told("failed"), STEP_BACK, []),
     "less captured than before": (paid(), told("captured", captured=400), STEP_BACK, []),
-    "cancelled after failed": (held("failed", "failed"), told("cancelled"), STEP_BACK, []),
+    "cancelled after failed": (held("failed", "failed"), told("cancelled"), APPLY, []),
+    "failed after cancelled": (held("cancelled", "failed"), told("failed"), STEP_BACK, []),
     # a late success of an earlier attempt
     "failed, then paid after all": (held("failed", "failed"), told("captured"), APPLY, [PAY]),
     "failed, then paid while another waits": (

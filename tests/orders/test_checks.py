@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -36,8 +37,9 @@ DELAYS = {
     "offline": [HOUR, 6 * HOUR],
     "authorised": [],
     "refund": [HOUR, 6 * HOUR],
+    "failed": [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR],
 }  # fmt: skip
-DAILY = {"unknown": 5, "offline": 14, "refund": 30}
+DAILY = {"unknown": 5, "offline": 14, "refund": 30, "failed": 6}
 
 
 @pytest.mark.parametrize("profile", Profile)
@@ -232,7 +234,7 @@ class TestNoting:
 
     def test_a_payment_that_is_over_is_no_end_of_a_profile(self) -> None:
         payment, claim = claimed()
-        Payment.objects.filter(pk=payment.pk).update(status="failed")
+        Payment.objects.filter(pk=payment.pk).update(status="cancelled")
 
         is_over = checks.note(
             payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim
@@ -253,12 +255,13 @@ class TestNoting:
         ("captured", {"dispute": "open"}, "refund"),
         ("captured", {}, None),
         ("captured", {"dispute": "won"}, None),
-        ("failed", {}, None),
+        ("failed", {}, "failed"),
+        ("pending", {"is_offline": True}, "offline"),
         ("cancelled", {}, None),
     ],
 )
 def test_what_a_payment_waits_for_names_its_profile(
-    status: str, values: dict[str, str], profile: str | None
+    status: str, values: dict[str, Any], profile: str | None
 ) -> None:
     assert checks.profile_of(a_payment(an_order(), status, **values)) == profile
 
@@ -266,10 +269,43 @@ def test_what_a_payment_waits_for_names_its_profile(
 @pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(
     ("status", "profile"),
-    [("intended", "refund"), ("pending", "refund"), ("succeeded", None), ("refused", None)],
+    [("intended", "unknown"), ("pending", "refund"), ("succeeded", None), ("refused", None)],
 )
 def test_a_refund_on_its_way_is_followed(status: str, profile: str | None) -> None:
     payment = a_payment(an_order(), "captured")
     Refund.objects.create(payment=payment, amount=1, status=status)
 
     assert checks.profile_of(payment) == profile
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(("code", "profile"), [("card_declined", None), ("never_sent", "failed")])
+def test_a_payment_that_was_refused_at_once_is_over_and_one_that_was_lost_may_yet_arrive(
+    code: str, profile: str | None
+) -> None:
+    payment = a_payment(an_order(), "failed", failure_code=code)
+    payment.provider_ref = ""
+
+    assert checks.profile_of(payment) == profile
+
+
+def test_money_on_hold_is_looked_at_when_half_and_when_most_of_the_hold_is_over() -> None:
+    hold = (NOW, NOW + 20 * HOUR)
+    seen = []
+
+    now = NOW
+    for step in range(3):
+        due = next_check(Profile.AUTHORISED, step, now, scale=1, rng=rng, hold=hold)
+        assert due is not None
+        seen.append(due - NOW)
+        now = due
+
+    assert seen[:2] == [10 * HOUR, 18 * HOUR]
+    assert seen[2] > 18 * HOUR + 0.8 * DAY
+
+
+def test_a_hold_that_is_over_leaves_the_daily_look() -> None:
+    due = next_check(Profile.AUTHORISED, 5, NOW, scale=1, rng=rng, hold=(NOW - 7 * DAY, NOW))
+
+    assert due is not None
+    assert due - NOW >= 0.8 * DAY

@@ -124,3 +124,24 @@ def test_a_mismatch_names_both_amounts() -> None:
     assert decide(held(), told("captured", amount=1_001, captured=1_001)) == Decision(
         verdict=Verdict.MISMATCH, detail="the provider says 1001 EUR, the payment is 1000"
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "move"),
+    [("pending", "start"), ("processing", "process"), ("authorised", "authorise")],
+)
+def test_a_failed_payment_that_is_tried_again_is_believed_as_an_answer_and_not_as_a_message(
+    status: str, move: str
+) -> None:
+    we_hold, they_say = held("failed", "failed"), told(status)
+
+    heard = decide(we_hold, they_say)
+    answered = decide(we_hold, they_say, is_answer=True)
+
+    assert heard.verdict is Verdict.STEP_BACK
+    assert [step.move for step in answered.steps] == [move]
+
+
+def test_money_that_was_taken_is_not_untaken_by_an_answer() -> None:
+    assert decide(paid(), told("failed"), is_answer=True).verdict is Verdict.STEP_BACK
+    assert decide(paid(), told("pending"), is_answer=True).verdict is Verdict.STEP_BACK
