@@ -6,6 +6,8 @@ from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 
+from realtime import process
+
 
 def live(_request: HttpRequest) -> HttpResponse:
     """200 as long as the process answers."""
@@ -13,10 +15,14 @@ def live(_request: HttpRequest) -> HttpResponse:
 
 
 def ready(_request: HttpRequest) -> JsonResponse:
-    """200 while the database answers, else 503. A Valkey that is away makes pages slower, not wrong: still 200."""
-    database, valkey = _database(), _valkey()
-    parts = {"database": database, "valkey": valkey}
-    return JsonResponse(parts, status=200 if database == "ok" else 503)
+    """200 while the database answers, else 503. A Valkey that is away makes pages slower, not wrong: still 200.
+
+    A process that is about to go away is not ready either, so that no page is sent to it any more.
+    """
+    database, valkey, hub = _database(), _valkey(), process.health()
+    is_ready = database == "ok" and not (hub and hub["is_draining"])
+    parts = {"database": database, "valkey": valkey, "hub": hub}
+    return JsonResponse(parts, status=200 if is_ready else 503)
 
 
 def _database() -> str:

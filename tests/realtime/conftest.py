@@ -1,14 +1,13 @@
 """Web processes and orders for the tests of the realtime room."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import ParamSpec, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
-from django.db import connection, connections, transaction
-from pytest_django.plugin import DjangoDbBlocker
+from django.conf import settings as django_settings
+from django.db import connections, transaction
+from pytest_django import Settings
 
 from orders import journal, queries
 from orders.cause import Cause, Source
@@ -17,7 +16,7 @@ from orders.models import Order, OrderEvent
 from realtime import publishing
 from realtime.messages import encode_event
 from tests.builders import an_order
-from tests.realtime.serving import Server
+from tests.realtime.serving import Server, ServerProcess
 
 NEVER = 3_600.0  # seconds: a position check that does not come
 API = Cause(Source.API, "shop")
@@ -27,37 +26,51 @@ T = TypeVar("T")
 
 @pytest.fixture
 def start_server(
-    child_environment: dict[str, str], database: None, valkey: object
+    database: None, valkey: object, settings: Settings
 ) -> Iterator[Callable[..., Server]]:
-    """Start web processes; keywords change the hub's times. They are gone after the test."""
+    """Start a web process's server, at this address of Valkey if one is given; keywords change the hub's times."""
+    publishing.announce([])  # so that it keeps to the run's own Valkey
     started: list[Server] = []
 
-    def start(environment: dict[str, str] | None = None, **times: float) -> Server:
-        server = Server({**child_environment, **(environment or {})}, **times)
-        started.append(server)
-        return server.wait()
+    def start(valkey_url: str | None = None, **times: float) -> Server:
+        settings.ORDERCAST_REALTIME = times
+        if valkey_url is not None:
+            settings.CHANNEL_LAYERS = layers_at(valkey_url)
+        started.append(Server())
+        return started[-1]
 
     yield start
     for server in started:
-        server.kill()
+        server.stop()
+
+
+@pytest.fixture
+def start_process(
+    child_environment: dict[str, str], database: None, valkey: object
+) -> Iterator[Callable[..., ServerProcess]]:
+    """Start web processes; keywords change the hub's times. They are gone after the test."""
+    started: list[ServerProcess] = []
+
+    def start(**times: float) -> ServerProcess:
+        started.append(ServerProcess(child_environment, **times))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def layers_at(url: str) -> dict[str, Any]:
+    """The channel layer of the settings, at another address."""
+    default = django_settings.CHANNEL_LAYERS["default"]
+    host = {**default["CONFIG"]["hosts"][0], "address": url}
+    return {"default": {**default, "CONFIG": {**default["CONFIG"], "hosts": [host]}}}
 
 
 @pytest.fixture
 def order(database: None) -> Order:
     """An order at version 1."""
     return an_order()
-
-
-@pytest.fixture(scope="module")
-def shared_server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
-    """One web process for the tests of a module. It makes no position checks: what arrives came by a hint, or by
-    reading a hole."""
-    with django_db_blocker.unblock():
-        name = connection.settings_dict["NAME"]
-    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{quote(name)}")
-    server = Server({**os.environ, "DATABASE_URL": urlunsplit(url)}, check=NEVER)
-    yield server.wait()
-    server.kill()
 
 
 async def in_thread(job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -79,6 +92,12 @@ def _grow(ref: str, by: int) -> list[EventRecord]:
             journal.record(order, OrderFlagged(reason=f"test_{order.version}", detail=""), API)
             for _ in range(by)
         ]
+
+
+def many_orders(count: int) -> list[str]:
+    """Orders at version 0, without a history: for what is about their number only."""
+    made = Order.objects.bulk_create([Order(total=1, currency="EUR") for _ in range(count)])
+    return [each.ref for each in made]
 
 
 async def grow(order: Order, by: int = 1) -> list[list[object]]:

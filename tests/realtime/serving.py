@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import uvicorn
 from django.conf import settings
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -25,16 +27,40 @@ Frame = dict[str, Any]
 
 
 class Server:
-    """A uvicorn process that serves `backend.asgi`."""
+    """A real uvicorn on a thread of this process: it is there at once, and sees the test's own settings."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        config = uvicorn.Config(
+            "backend.asgi:application",
+            port=self.port,
+            ws="websockets-sansio",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        eventually(lambda: self._server.started, 20)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+
+class ServerProcess:
+    """A uvicorn process of its own, for what is about processes: signals, deaths, and what they log."""
 
     def __init__(self, environment: dict[str, str], **times: float) -> None:
         self.port = free_port()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the process
         command = [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "backend.asgi:application",
+            *(sys.executable, "-m", "uvicorn", "backend.asgi:application"),
             "--port",
             str(self.port),
         ]
@@ -59,24 +85,14 @@ class Server:
             assert self.process.poll() is None, self.output()
             return httpx.get(f"{self.url}/health/live", trust_env=False).is_success
 
-        eventually(answers, 20, ignoring=(httpx.HTTPError,))
+        eventually(answers, 60, ignoring=(httpx.HTTPError,))
         return self
 
     def output(self) -> str:
         self.log.seek(0)
         return self.log.read().decode()
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 15) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-
-    def kill(self) -> None:
+    def stop(self) -> None:
         self.process.kill()
         self.process.wait()
         self.log.close()
@@ -89,6 +105,10 @@ class Page:
     socket: ClientConnection
     frames: list[Frame] = field(default_factory=list)
     closed: ConnectionClosed | None = None
+    listening: "asyncio.Task[None] | None" = None
+
+    def begin_to_read(self) -> None:
+        self.listening = asyncio.create_task(self.listen())
 
     async def listen(self) -> None:
         try:
@@ -131,18 +151,18 @@ class Page:
         return found[-1]
 
     async def close_code(self, timeout: float = 5) -> int:  # noqa: ASYNC109 — the same
-        await self.socket.wait_closed() if self.closed else None
-        await self.until(lambda page: page.socket.close_code, timeout)
+        await self.until(lambda page: page.listening and page.listening.done(), timeout)
         return self.socket.close_code or 0
 
 
 @asynccontextmanager
 async def page(
-    server: Server,
+    server: Server | ServerProcess,
     path: str = "",
     *,
     token: str | None = "",
     headers: dict[str, str] | None = None,
+    reads: bool = True,
     **options: Any,
 ) -> AsyncIterator[Page]:
     """A page on `/ws/orders/<path>` with the service token, unless told otherwise."""
@@ -153,12 +173,25 @@ async def page(
         f"ws://127.0.0.1:{server.port}/ws/orders/{path}", additional_headers=sent, **options
     ) as socket:
         made = Page(socket)
-        listening = asyncio.ensure_future(made.listen())
+        if reads:
+            made.begin_to_read()
         try:
             yield made
         finally:
-            listening.cancel()
+            if made.listening is not None:
+                made.listening.cancel()
+            # A page that does not read would wait for the close for ever.
+            socket.transport.abort()
 
 
 def cursor(epoch: str, version: int) -> str:
     return f"?epoch={epoch}&version={version}"
+
+
+def socket_that_holds_little(port: int) -> socket.socket:
+    """A connected socket whose system buffers almost nothing, so that a page that does not read is felt soon."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    made.connect(("127.0.0.1", port))
+    made.setblocking(False)
+    return made

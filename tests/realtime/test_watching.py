@@ -6,16 +6,16 @@ import pytest
 
 from orders.models import Order
 from tests.builders import an_order
-from tests.realtime.conftest import announce, epoch, grow, grow_and_announce, in_thread
+from tests.realtime.conftest import NEVER, announce, epoch, grow, grow_and_announce, in_thread
 from tests.realtime.serving import Server, cursor, page
 
 Start = Callable[..., Server]
-pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
-def server(shared_server: Server) -> Server:
-    return shared_server
+def server(start_server: Start) -> Server:
+    """It makes no position checks: what arrives came by a hint, or by reading a hole."""
+    return start_server(check=NEVER)
 
 
 async def test_a_page_without_a_cursor_gets_a_snapshot(server: Server, order: Order) -> None:

@@ -1,0 +1,172 @@
+"""Who may watch what, seen from outside: close codes, and the error before each."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from orders import access
+from orders.models import Order
+from tests.builders import an_order
+from tests.realtime.conftest import NEVER, in_thread
+from tests.realtime.serving import Server, ServerProcess, page
+
+Start = Callable[..., Server]
+STRANGE = "f" * 32
+
+
+@pytest.fixture
+def server(start_server: Start) -> Server:
+    """It makes no position checks: what arrives came by a hint, or by reading a hole."""
+    return start_server(check=NEVER)
+
+
+def grant(*refs: str, lifetime: timedelta = timedelta(hours=1)) -> str:
+    return access.issue_grant(refs, lifetime)
+
+
+def log_in(user: User) -> dict[str, str]:
+    client = Client()
+    client.force_login(user)
+    return {"Cookie": f"sessionid={client.cookies['sessionid'].value}"}
+
+
+async def refused(server: Server, path: str, token: str | None) -> tuple[int, str]:
+    """The close code, and the text of the error that came before it."""
+    async with page(server, path, token=token) as watching:
+        code = await watching.close_code()
+        error = watching.of("error")[-1]
+        assert error["code"] == code
+        return code, error["message"]
+
+
+async def test_a_socket_that_never_says_who_it_is_is_closed(start_server: Start) -> None:
+    server = start_server(hello=0.2)
+    assert (await refused(server, f"{STRANGE}/", None))[0] == 4001
+
+
+async def test_a_hello_without_credentials_is_closed_at_once(server: Server) -> None:
+    async with page(server, token=None) as watching:
+        await watching.say(type="hello", subscribe=[{"order": STRANGE}])
+        assert await watching.close_code() == 4001
+
+
+async def test_bad_not_yours_and_not_there_look_the_same(server: Server, order: Order) -> None:
+    not_yours = await refused(server, f"{order.ref}/", grant(STRANGE))
+    not_there = await refused(server, f"{STRANGE}/", grant(STRANGE))
+    bad = await refused(server, f"{order.ref}/", "not.a.token")
+
+    assert not_yours == not_there == bad
+    assert bad[0] == 4003
+
+
+async def test_an_expired_grant_is_one_to_refresh(server: Server, order: Order) -> None:
+    old = grant(order.ref, lifetime=timedelta(seconds=-1))
+    assert (await refused(server, f"{order.ref}/", old))[0] == 4005
+
+
+async def test_a_grant_in_the_address_in_hello_or_with_the_order_opens_it(
+    server: Server, order: Order
+) -> None:
+    good = grant(order.ref)
+    async with page(server, f"{order.ref}/?token={good}", token=None) as by_address:
+        await by_address.synced()
+    async with page(server, f"{order.ref}/", token=None) as by_hello:
+        await by_hello.say(type="hello", token=good)
+        await by_hello.synced()
+    async with page(server, token=None) as by_wish:
+        await by_wish.say(type="hello", subscribe=[{"order": order.ref, "grant": good}])
+        await by_wish.synced()
+
+
+async def test_one_order_that_may_not_be_seen_does_not_cost_the_others(
+    server: Server, order: Order
+) -> None:
+    async with page(server, token=grant(order.ref)) as watching:
+        await watching.say(type="hello", subscribe=[{"order": STRANGE}, {"order": order.ref}])
+        await watching.synced(order.ref)
+        await watching.until(lambda p: p.of("error", STRANGE))
+
+    assert watching.of("error")[0]["code"] == 4003
+
+
+async def test_a_customer_sees_own_orders_by_session(server: Server, order: Order) -> None:
+    user = await in_thread(User.objects.create_user, "ada", password="x")
+    own = await in_thread(an_order, customer_id=user.pk)
+    cookies = await in_thread(log_in, user)
+
+    async with page(server, f"{own.ref}/", token=None, headers=cookies) as watching:
+        await watching.synced()
+    async with page(server, f"{order.ref}/", token=None, headers=cookies) as other:
+        assert await other.close_code() == 4003
+
+
+async def test_a_page_of_another_site_does_not_ride_on_the_cookies(server: Server) -> None:
+    user = await in_thread(User.objects.create_user, "ada", password="x")
+    own = await in_thread(an_order, customer_id=user.pk)
+    headers = {**(await in_thread(log_in, user)), "Origin": "https://evil.example"}
+
+    async with page(server, f"{own.ref}/", token=None, headers=headers) as watching:
+        await watching.say(type="hello", subscribe=[])
+        await watching.say(type="subscribe", subscribe=[{"order": own.ref}])
+        assert await watching.close_code() == 4001
+
+    async with page(server, f"{own.ref}/", token=grant(own.ref), headers=headers) as with_token:
+        await with_token.synced()
+
+
+async def test_logging_out_closes_the_socket(start_server: Start) -> None:
+    server = start_server(standing=0.1)
+    user = await in_thread(User.objects.create_user, "ada", password="x")
+    own = await in_thread(an_order, customer_id=user.pk)
+    cookies = await in_thread(log_in, user)
+
+    async with page(server, f"{own.ref}/", token=None, headers=cookies) as watching:
+        await watching.synced()
+        await in_thread(_log_out, cookies)
+        assert await watching.close_code() == 4003
+
+
+def _log_out(cookies: dict[str, str]) -> None:
+    from django.contrib.sessions.models import Session
+
+    Session.objects.filter(session_key=cookies["Cookie"].removeprefix("sessionid=")).delete()
+
+
+async def test_a_token_that_runs_out_closes_its_socket_unless_it_was_refreshed(
+    start_server: Start, order: Order
+) -> None:
+    server = start_server(standing=0.1)
+    short = grant(order.ref, lifetime=timedelta(seconds=1.5))
+
+    async with (
+        page(server, f"{order.ref}/", token=short) as lapsing,
+        page(server, f"{order.ref}/", token=short) as refreshing,
+    ):
+        await lapsing.synced()
+        await refreshing.synced()
+        await refreshing.say(type="refresh", token=grant(order.ref))
+        assert await lapsing.close_code() == 4005
+        await refreshing.socket.send("ping")
+        await refreshing.until(lambda p: p.of("pong"))
+
+
+async def test_the_log_never_shows_a_token(
+    start_process: Callable[..., ServerProcess], order: Order
+) -> None:
+    server = start_process().wait()
+    good = grant(order.ref)
+
+    async with page(server, f"{order.ref}/?token={good}", token=None) as watching:
+        await watching.synced()
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        await client.get(f"/api/orders/{order.ref}?token={good}")
+
+    output = server.output()
+    assert f"/ws/orders/{order.ref}/?token=[redacted]" in output
+    assert good not in output
+    assert settings.ORDERCAST_SERVICE_TOKEN not in output

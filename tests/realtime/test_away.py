@@ -1,0 +1,99 @@
+"""Valkey dead, silent, restarted or back: pages are late by a position check at most, and lose nothing."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+
+from backend import embedded
+from orders.models import Order
+from realtime import publishing
+from tests.plugin import free_port
+from tests.proxy import Proxy
+from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce
+from tests.realtime.serving import Server, cursor, page
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """In front of the run's Valkey."""
+    client = redis.Redis.from_url(django_settings.VALKEY_URL)
+    port = int(client.config_get("port")["port"])
+    client.close()
+    with Proxy(port) as between:
+        yield between
+
+
+def valkey_at(port: int) -> str:
+    return f"redis://127.0.0.1:{port}/0"
+
+
+async def test_a_page_is_in_step_at_once_and_follows_while_valkey_is_dead(
+    start_server: Start, order: Order
+) -> None:
+    server = start_server(valkey_at(free_port()), check=0.3)
+    began = time.monotonic()
+
+    async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+        await watching.synced()
+        assert time.monotonic() - began < 2
+        await grow(order, 2)
+        await watching.until(lambda p: p.versions() == [2, 3])
+
+
+async def test_a_page_that_subscribed_without_valkey_gets_hints_when_it_is_there(
+    start_server: Start,
+    order: Order,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = free_port()
+    server = start_server(valkey_at(port), check=NEVER, echo=0.2)
+    async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+        await watching.synced()
+        await grow(order, 2)
+        valkey = embedded.start_valkey(tmp_path, port=port)
+        try:
+            # Nobody announced these: the layer's coming up is what makes the hub look.
+            await watching.until(lambda p: p.versions() == [2, 3], 10)
+            monkeypatch.setattr(publishing, "_publisher", None)
+            await grow_and_announce(order)
+            await watching.until(lambda p: p.versions() == [2, 3, 4])
+        finally:
+            valkey.stop()
+
+
+async def test_a_silent_connection_is_replaced_and_what_was_missed_is_read(
+    start_server: Start, order: Order, proxy: Proxy
+) -> None:
+    server = start_server(valkey_at(proxy.port), check=NEVER, echo=0.2, deaf=0.6)
+    async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+        await watching.synced()
+        await grow_and_announce(order)
+        await watching.until(lambda p: p.versions() == [2])
+        proxy.is_black_hole = True
+        await grow_and_announce(order, 2)
+        async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as newcomer:
+            await newcomer.synced()
+        proxy.heal()
+        await watching.until(lambda p: p.versions() == [2, 3, 4], 15)
+        await grow_and_announce(order)
+        await watching.until(lambda p: p.versions() == [2, 3, 4, 5], 10)
+
+
+async def test_a_subscriber_that_reconnects_makes_the_hub_look_at_once(
+    start_server: Start, order: Order, valkey: "redis.Redis"
+) -> None:
+    server = start_server(check=NEVER, echo=0.2)
+    async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+        await watching.synced()
+        await grow_and_announce(order)
+        await watching.until(lambda p: p.versions() == [2])
+        await grow(order, 2)
+        valkey.client_kill_filter(_type="pubsub")
+        await watching.until(lambda p: p.versions() == [2, 3, 4], 10)
