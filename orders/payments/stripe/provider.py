@@ -14,6 +14,7 @@ from orders.payments.base import (
     CancelPayment,
     Capabilities,
     CreatePayment,
+    Listed,
     NotFound,
     PaymentStatus,
     Provider,
@@ -28,6 +29,7 @@ from orders.payments.stripe import callbacks, calls
 from orders.payments.stripe.reading import (
     IN_INTENT,
     IN_SESSION,
+    listed,
     look_for,
     making_sense,
     of_intent,
@@ -149,6 +151,12 @@ class Stripe(Provider):
                 return of_session(self._api, plain(found), Unavailable)
             intent = self._api.payment_intents.retrieve(ref, {"expand": IN_INTENT})
             return of_intent(self._api, plain(intent), Unavailable)
+
+    def list_payments(self, created_after: datetime, cursor: str = "") -> Listed:
+        """Newest first, as Stripe lists; what other programs made in the same account is left out."""
+        with calls.reading():
+            found, following = listed(self._api, created_after, cursor)
+            return Listed(payments=tuple(found), next_cursor=following)
 
     def refund(self, request: RefundPayment) -> Snapshot:
         with calls.writing():

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import stripe
 from pydantic import ValidationError
 
-from orders.payments.base import NotFound, ProviderError, Snapshot
+from orders.payments.base import NotFound, ProviderError, Snapshot, Unavailable
 from orders.payments.stripe.shapes import (
+    FLOW,
     OUR_REF,
     Dispute,
     Intent,
@@ -54,6 +56,27 @@ def _newest(service: Any) -> Iterator[dict[str, Any]]:
         if not page.has_more or not found:
             return
         params["starting_after"] = found[-1]["id"]
+
+
+def listed(api: Api, created_after: datetime, cursor: str) -> tuple[list[Snapshot], str]:
+    """A page of our payments, and where the next one begins: first the sessions, then the intents without one."""
+    kind, _, last = (cursor or "cs:").partition(":")
+    params: dict[str, Any] = {"limit": PAGE, "created": {"gt": int(created_after.timestamp())}}
+    if last:
+        params["starting_after"] = last
+    service: Any = api.checkout.sessions if kind == "cs" else api.payment_intents
+    params["expand"] = [f"data.{path}" for path in (IN_SESSION if kind == "cs" else IN_INTENT)]
+    page = service.list(params)
+    every = [plain(each) for each in page.data]
+    ours = [each for each in every if OUR_REF in (each.get("metadata") or {})]
+    if kind == "cs":
+        found = [of_session(api, session, Unavailable) for session in ours]
+    else:
+        direct = [each for each in ours if each["metadata"].get(FLOW) != "checkout"]
+        found = [of_intent(api, intent, Unavailable) for intent in direct]
+    if page.has_more and every:
+        return found, f"{kind}:{every[-1]['id']}"
+    return found, "pi:" if kind == "cs" else ""
 
 
 def of_session(api: Api, found: dict[str, Any], unknown: type[ProviderError]) -> Snapshot:

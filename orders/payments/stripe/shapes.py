@@ -5,6 +5,7 @@ PaymentIntent alone. The session's id is our reference for it until there is an 
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -56,9 +57,25 @@ class Refunds(_Shape):
     has_more: bool = False
 
 
+class Card(_Shape):
+    capture_before: int | None = None
+
+
+class Method(_Shape):
+    card: Card | None = None
+
+
 class Charge(_Shape):
     disputed: bool = False
     refunds: Refunds | None = None
+    payment_method_details: Method | None = None
+
+    @property
+    def hold_ends_at(self) -> datetime | None:
+        """When held money falls back by itself; Stripe says it for cards."""
+        card = self.payment_method_details.card if self.payment_method_details else None
+        before = card.capture_before if card else None
+        return datetime.fromtimestamp(before, UTC) if before else None
 
 
 class Dispute(_Shape):
@@ -176,6 +193,9 @@ def from_intent(
         amount=from_stripe(intent.amount, currency),
         currency=currency,
         authorised=from_stripe(held, currency),
+        hold_ends_at=intent.charge.hold_ends_at if status is PaymentStatus.AUTHORISED else None,
+        # A card is never left processing: these are debits and the like, which take days.
+        is_offline=status is PaymentStatus.PROCESSING,
         captured=from_stripe(received, currency),
         refunds=tuple(_refund(refund, currency) for refund in reversed(refunds)),
         dispute=dispute,

@@ -14,6 +14,7 @@ from orders.payments.base import (
     BadSignature,
     CreatePayment,
     DisputeStatus,
+    Lists,
     Malformed,
     PaymentStatus,
     Provider,
@@ -22,7 +23,7 @@ from orders.payments.base import (
     Snapshot,
     Unavailable,
 )
-from orders.payments.stripe import Stripe
+from orders.payments.stripe import Stripe, reading
 from tests.orders.payments.conformance import (
     TIMEOUT,
     ProviderConformance,
@@ -194,6 +195,29 @@ def test_a_won_dispute_gives_the_money_back(world: StripeWorld, stripe: Provider
     won = fetched(stripe, payment)
 
     assert (won.dispute, won.disputed) == (DisputeStatus.WON, 0)
+
+
+def test_the_list_has_each_payment_once_as_a_fetch_tells_it(
+    world: StripeWorld, stripe: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE", 2)
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    made = [stripe.create(asked(world)) for _ in range(3)]
+    world.act(made[0], "pay")
+    made += [stripe.create(world.confirmed(asked(world))) for _ in range(2)]
+    world.act(made[3], "dispute")
+
+    assert isinstance(stripe, Lists)
+    found: list[Snapshot] = []
+    cursor = ""
+    while not found or cursor:
+        page = stripe.list_payments(since, cursor)
+        found += page.payments
+        cursor = page.next_cursor
+
+    ours = [told for told in found if told.merchant_ref in {each.merchant_ref for each in made}]
+    newest_first = [*made[2::-1], *made[:2:-1]]
+    assert ours == [fetched(stripe, each) for each in newest_first]
 
 
 def test_to_charge_at_once_needs_a_payment_method(world: StripeWorld, stripe: Provider) -> None:
@@ -392,6 +416,22 @@ def test_each_state_of_a_direct_intent_has_its_meaning(
     assert found.snapshot is not None
     assert found.snapshot.status is expected
     assert found.snapshot.failure_code == (error or {}).get("code", "")
+
+
+def test_a_hold_says_when_it_ends_and_a_debit_that_it_takes_days(alone: Stripe) -> None:
+    charge = {"payment_method_details": {"card": {"capture_before": int(NOW.timestamp())}}}
+    held = event(
+        "payment_intent.updated",
+        **{**INTENT, "status": "requires_capture", "latest_charge": charge},
+    )
+    debit = event("payment_intent.processing", **{**INTENT, "status": "processing"})
+
+    ((holding,), (waiting,)) = (alone.parse_callback(signed(b), b, NOW) for b in (held, debit))
+
+    assert holding.snapshot is not None
+    assert waiting.snapshot is not None
+    assert (holding.snapshot.hold_ends_at, holding.snapshot.is_offline) == (NOW, False)
+    assert (waiting.snapshot.hold_ends_at, waiting.snapshot.is_offline) == (None, True)
 
 
 def test_a_callback_reader_calls_nobody(alone: Stripe) -> None:

@@ -69,7 +69,7 @@ def session(payment: Payment, url: str, expand: Sequence[str] = ()) -> Object:
         "mode": "payment",
         "payment_intent": whole if whole is None or expanded is not None else whole["id"],
         "url": url if is_open else None,
-        "created": _unix(payment.created_at),
+        "created": unix(payment.created_at),
     }
 
 
@@ -94,7 +94,7 @@ def intent(payment: Payment, expand: Sequence[str] = ()) -> Object:
         "metadata": payment.metadata["intent"],
         "last_payment_error": error if payment.failure_code else None,
         "latest_charge": whole if whole is None or expanded is not None else whole["id"],
-        "created": _unix(payment.created_at),
+        "created": unix(payment.created_at),
     }
 
 
@@ -208,7 +208,7 @@ class StripeEvents(Dialect):
             "id": told.event_id,
             "object": "event",
             "type": told.type,
-            "created": _unix(payment.updated_at),
+            "created": unix(payment.updated_at),
             "data": {"object": _about(changed, told.type, checkout_url)},
         }
         return json.dumps(event).encode()
@@ -225,5 +225,5 @@ class StripeEvents(Dialect):
         return 200 <= status < 300
 
 
-def _unix(instant: str) -> int:
+def unix(instant: str) -> int:
     return int(datetime.fromisoformat(instant).timestamp())

@@ -224,6 +224,9 @@ def _list(view: View, belongs: Callable[[Payment], bool]) -> Handler:
 
 
 def _is_asked(payment: Payment, params: Params) -> bool:
+    after = int(params.get("created", {}).get("gt", 0))
+    if shape.unix(payment.created_at) <= after:
+        return False
     if ref := params.get("payment_intent"):
         return shape.was_tried(payment) and ref == shape.stripe_id("pi", payment.provider_ref)
     if query := params.get("query"):
