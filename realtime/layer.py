@@ -38,6 +38,7 @@ class Layer:
         self._layer: Any = get_channel_layer()
         self._channel: str | None = None
         self._joined: dict[str, asyncio.Future[None]] = {}  # wanted topics; done once joined
+        self._wanted: dict[str, None] = {}  # those of them that are still to be joined, in turn
         self._late: set[str] = set()  # topics that somebody went on without
         self._unwanted: set[str] = set()
         self._work = asyncio.Event()
@@ -62,12 +63,17 @@ class Layer:
     def join(self, topic: str) -> None:
         self._unwanted.discard(topic)
         if topic not in self._joined:
-            self._joined[topic] = asyncio.get_running_loop().create_future()
-            self._work.set()
+            self._want(topic)
+
+    def _want(self, topic: str) -> None:
+        self._joined[topic] = asyncio.get_running_loop().create_future()
+        self._wanted[topic] = None
+        self._work.set()
 
     def leave(self, topic: str) -> None:
         if self._joined.pop(topic, None) is not None:
             self._late.discard(topic)
+            self._wanted.pop(topic, None)
             self._unwanted.add(topic)
             self._work.set()
 
@@ -89,7 +95,7 @@ class Layer:
         self._channel = channel
         for topic, future in list(self._joined.items()):
             if future.done():
-                self._joined[topic] = loop.create_future()
+                self._want(topic)
                 self._late.add(topic)
         self._work.set()
         self._watch_reconnects()
@@ -125,16 +131,13 @@ class Layer:
                     self._on_back(late)
 
     async def _join_all(self, late: list[str]) -> None:
-        for topic, future in list(self._joined.items()):
-            channel = self._channel
-            if channel is None:
-                return  # the pump sets `_work` when it has one
-            if future.done():
-                continue
+        # Without a channel there is nothing to join with; the pump sets `_work` when it has one.
+        while self._wanted and self._channel is not None:
+            channel, topic = self._channel, next(iter(self._wanted))
             await self._layer.group_add(groups.group_name(topic), channel)
-            if self._joined.get(topic) is not future or self._channel != channel:
-                continue
-            future.set_result(None)
+            if self._channel != channel or self._wanted.pop(topic, self) is self:
+                continue  # joined in vain: there is another channel now, or nobody wants it any more
+            self._joined[topic].set_result(None)
             if topic in self._late:
                 self._late.discard(topic)
                 late.append(topic)

@@ -35,7 +35,10 @@ class Publisher:
         # Not the process's shared layer: that one may be in use by another loop, or come through a fork.
         self._layer: Any = channel_layers.make_backend("default")
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="publisher", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="publisher", daemon=True
+        )
+        self._thread.start()
 
     def announce(self, frames: Iterable[Sequence[Any]]) -> bool:
         """Send `[order, epoch, version, frame]` lists to whoever watches; whether all were sent."""
@@ -53,6 +56,13 @@ class Publisher:
         else:
             return True
         return False
+
+    def close(self) -> None:
+        """Give the connection back and end the thread; for whoever makes more than one."""
+        asyncio.run_coroutine_threadsafe(self._layer.flush(), self._loop).result(WAIT)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(WAIT)
+        self._loop.close()
 
     async def _send(self, hints: dict[str, list[Hint]]) -> None:
         sends = (

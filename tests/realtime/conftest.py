@@ -62,7 +62,7 @@ def start_process(
 
 def layers_at(url: str) -> dict[str, Any]:
     """The channel layer of the settings, at another address."""
-    default = django_settings.CHANNEL_LAYERS["default"]
+    default: dict[str, Any] = dict(django_settings.CHANNEL_LAYERS["default"])
     host = {**default["CONFIG"]["hosts"][0], "address": url}
     return {"default": {**default, "CONFIG": {**default["CONFIG"], "hosts": [host]}}}
 

@@ -23,7 +23,7 @@ Start = Callable[..., Server]
 def proxy() -> Iterator[Proxy]:
     """In front of the run's Valkey."""
     client = redis.Redis.from_url(django_settings.VALKEY_URL)
-    port = int(client.config_get("port")["port"])
+    port = int(client.config_get("port")["port"] or 0)
     client.close()
     with Proxy(port) as between:
         yield between
