@@ -40,6 +40,7 @@ class Connection:
         "on_unknown",
         "owed",
         "ping_at",
+        "protocol",
         "send",
         "speaks",
         "subscriptions",
@@ -54,6 +55,7 @@ class Connection:
         now: float,
     ) -> None:
         self.hub, self.send, self.wire = hub, send, wire
+        self.protocol = transport.takes_whole_frames(send) if wire.whole else None
         self.subscriptions: dict[str, Subscription] = {}
         self.is_lagging = False
         self.is_closed = False

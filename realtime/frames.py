@@ -24,21 +24,36 @@ class Frame:
 
 
 class Wire:
-    """How frames and the end of a connection are said over one transport."""
+    """How frames and the end of a connection are said over one transport.
 
-    __slots__ = ("close", "encode", "name")
+    `whole`: a frame as the bytes that go over the line, where they are the same for every client.
+    """
+
+    __slots__ = ("close", "encode", "name", "whole")
 
     def __init__(
         self,
         name: str,
         encode: Callable[[Frame], Message],
         close: Callable[[int, str], Message],
+        whole: Callable[[Frame], bytes] | None = None,
     ) -> None:
-        self.name, self.encode, self.close = name, encode, close
+        self.name, self.encode, self.close, self.whole = name, encode, close, whole
 
 
 def _websocket(frame: Frame) -> Message:
     return {"type": "websocket.send", "text": frame.text}
+
+
+def _whole_websocket(frame: Frame) -> bytes:
+    """One unmasked text frame (RFC 6455, 5.2), as websockets itself would serialise it."""
+    body = frame.text.encode()
+    size = len(body)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1, "big") + body
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + body
+    return b"\x81\x7f" + size.to_bytes(8, "big") + body
 
 
 def _close_websocket(code: int, reason: str) -> Message:
@@ -59,5 +74,5 @@ def _close_sse(_code: int, _reason: str) -> Message:
     return {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-WEBSOCKET = Wire("websocket", _websocket, _close_websocket)
+WEBSOCKET = Wire("websocket", _websocket, _close_websocket, _whole_websocket)
 SSE = Wire("sse", _sse, _close_sse)

@@ -11,6 +11,7 @@ from realtime.frames import Frame, Wire
 from realtime.groups import parse_topic
 from realtime.journal_reader import Catchup
 from realtime.messages import Synced
+from realtime.transport import is_writable
 
 if TYPE_CHECKING:
     from realtime.connection import Connection
@@ -166,8 +167,14 @@ class Topic:
             if not live:
                 continue
             message = frame.message(wire)
-            # The send is driven here, without a task: this loop is what the fan-out's speed hangs on.
+            whole = wire.whole(frame) if wire.whole else b""
+            # This loop is what the fan-out's speed hangs on. A frame that is the same for all is encoded for the
+            # first and written as it is; where that cannot be, the send is driven here, without a task.
             for connection in tuple(live):
+                protocol = connection.protocol
+                if protocol is not None and is_writable(protocol):
+                    protocol.transport.write(whole)
+                    continue
                 sending = connection.send(message)
                 try:
                     waiting = sending.send(None)

@@ -1,4 +1,5 @@
-"""What ASGI does not offer: to reach a socket that cannot be written, and to drive a send by hand.
+"""What ASGI does not offer: to reach a socket that cannot be written, to drive a send by hand, and to write a frame
+that is encoded already.
 
 ASGI's `send` waits while the client reads nothing, also with a close. Here the close is put behind what the server
 already holds for that client, and the connection is cut when even that does not leave. Knows uvicorn's two
@@ -7,6 +8,8 @@ protocols; under another server the connection is left to that server's own time
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
+
+from websockets.protocol import OPEN
 
 from realtime.frames import Message
 
@@ -46,6 +49,27 @@ class Resumed:
 
 
 _DONE = object()
+
+
+def takes_whole_frames(send: Send) -> Any:
+    """The server's protocol object, if `is_writable` may be asked of it and its transport be given frames as bytes.
+
+    None under another server than uvicorn with websockets-sansio, and where frames are compressed for each socket.
+    """
+    protocol: Any = getattr(send, "__self__", None)
+    if type(protocol).__name__ != "WebSocketsSansIOProtocol" or protocol.conn.extensions:
+        return None
+    return protocol
+
+
+def is_writable(protocol: Any) -> bool:
+    """Whether `send` would write a frame now: the very conditions that uvicorn's own `send` asks for."""
+    return bool(
+        protocol.writable.is_set()
+        and protocol.handshake_complete
+        and not (protocol.disconnected or protocol.close_sent)
+        and protocol.conn.state is OPEN
+    )
 
 
 def unblock(send: Send) -> bool:
