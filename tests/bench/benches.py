@@ -34,8 +34,7 @@ def standing(entrant: Entrant, orders: int, *, with_callbacks: bool = False) -> 
         entrant.start(orders)
         yield pages
     except LoadError as error:
-        said = entrant.process.said() if entrant.process else ""
-        raise LoadError(f"{entrant.name}: {error}; the server said: {said}") from error
+        raise LoadError(f"{entrant.name}: {error}; the server said: {entrant.said()}") from error
     finally:
         entrant.stop()
         pages.close()

@@ -38,7 +38,16 @@ class Entrant(ABC):
     def __init__(self) -> None:
         self.port = machine.free_port()
         self.orders: list[str] = []
-        self.process: machine.Process | None = None
+        self._process: machine.Process | None = None
+
+    @property
+    def process(self) -> machine.Process:
+        """The one that is measured. Only while it runs."""
+        assert self._process, f"{self.name} has not been started"
+        return self._process
+
+    def said(self) -> str:
+        return self._process.said() if self._process else ""
 
     @abstractmethod
     def start(self, orders: int) -> None:
@@ -60,8 +69,8 @@ class Entrant(ABC):
         """What stands behind the events; nothing, where there is no journal."""
 
     def stop(self) -> None:
-        if self.process:
-            self.process.close()
+        if self._process:
+            self._process.close()
 
 
 class Ours(Entrant):
@@ -83,7 +92,7 @@ class Ours(Entrant):
         self._layer = ChannelLayer("ordercast")
         if self.hears_callbacks:
             self._start_worker()
-        self.process = machine.Process(self._command("web"), {}, is_measured=True)
+        self._process = machine.Process(self._command("web"), {}, is_measured=True)
         self.process.wait_for_port(self.port)
 
     def _command(self, part: str) -> list[str]:
@@ -158,7 +167,7 @@ class Tutorial(Entrant):
         _make_tutorial_table(self.orders)
         self._layer = ChannelLayer("tutorial")
         command = [*UVICORN, "--port", str(self.port), "tests.bench.peers.tutorial.app:application"]
-        self.process = machine.Process(command, self._environment, is_measured=True)
+        self._process = machine.Process(command, self._environment, is_measured=True)
         self.process.wait_for_port(self.port)
 
     def page(self, ref: str) -> Page:
@@ -177,7 +186,7 @@ class SocketIO(Entrant):
     def start(self, orders: int) -> None:
         self.orders = [secrets.token_hex(16) for _ in range(orders)]
         node = shutil.which("node") or "node"
-        self.process = machine.Process(
+        self._process = machine.Process(
             [node, str(SOCKETIO / "server.js"), str(self.port)],
             {"NODE_ENV": "production"},
             is_measured=True,

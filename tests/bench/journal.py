@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from orders import events
 from orders.events import EventRecord
 from orders.models import Order, OrderEvent, Payment, new_ref
 
 AT = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)
+TOTAL, CURRENCY = 89_900, "EUR"
 FACTS = {
-    "total": 89_900, "currency": "EUR", "captured": 0, "refunded": 0, "disputed": 0, "needs_review": False,
+    "total": TOTAL, "currency": CURRENCY, "captured": 0, "refunded": 0, "disputed": 0, "needs_review": False,
 }  # fmt: skip
 STATE = "processing"
 EVENT = events.PaymentProcessing(payment="0f9d1c36a6b94a5b8f5f6d1c2e3b4a59")
@@ -40,9 +42,9 @@ class Journal:
             "by": by,
             "refs": list(refs),
             "type": EVENT.type,
-            "data": psycopg.types.json.Jsonb(events.encode(EVENT)),
+            "data": Jsonb(events.encode(EVENT)),
             "state": STATE,
-            "facts": psycopg.types.json.Jsonb(FACTS),
+            "facts": Jsonb(FACTS),
             "at": AT,
         }
         self._connection.execute(_ADVANCE, words)
@@ -74,13 +76,13 @@ def make_orders(count: int, *, with_payments: bool = False) -> list[str]:
             ref=new_ref(),
             state="awaiting_payment",
             version=2,
-            total=FACTS["total"],
-            currency=FACTS["currency"],
+            total=TOTAL,
+            currency=CURRENCY,
         )
         for _ in range(count)
     )
-    started = events.PaymentStarted(payment=new_ref(), provider="house", amount=89_900)
-    created = events.OrderCreated(total=89_900, currency="EUR")
+    started = events.PaymentStarted(payment=new_ref(), provider="house", amount=TOTAL)
+    created = events.OrderCreated(total=TOTAL, currency=CURRENCY)
     OrderEvent.objects.bulk_create(
         OrderEvent(
             order=order,
@@ -102,8 +104,8 @@ def make_orders(count: int, *, with_payments: bool = False) -> list[str]:
                 ref=order.ref,
                 provider="house",
                 provider_ref=f"pay_{order.ref}",
-                amount=89_900,
-                currency="EUR",
+                amount=TOTAL,
+                currency=CURRENCY,
                 status="pending",
                 profile="waiting",
                 checkout_url="http://127.0.0.1/checkout",

@@ -1,6 +1,8 @@
 """The machine's part of a bench: which core is whose, the processes, and what they cost."""
 
+import base64
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 PYTHON = sys.executable
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 _CAN_PIN = hasattr(os, "sched_setaffinity")
 _CORES = sorted(os.sched_getaffinity(0)) if _CAN_PIN else [0]
 SERVER_CORE, LOAD_CORES = _CORES[0], set(_CORES[1:] or _CORES)
@@ -122,6 +125,7 @@ def servers_started() -> Iterator[Path]:
                 "ORDERCAST_DEMO": "true",
                 "ORDERCAST_DATA": folder,
                 "ORDERCAST_LOG_LEVEL": "WARNING",
+                "ORDERCAST_HOUSE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
                 "DATABASE_URL": embedded.database_url(data),
                 "VALKEY_URL": embedded.valkey_url(data),
             }
