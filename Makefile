@@ -7,6 +7,9 @@ ARGS ?=
 # Where this is set, each of the demo's processes would compile every package anew at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
+# A machine may have an authority of its own among its certificates; uv looks there only when told to.
+export UV_SYSTEM_CERTS ?= true
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check story lock clean reset sync-demo sync-dev
 
