@@ -5,7 +5,6 @@ and got no sensible answer is never taken for done or for failed: it ends as `Am
 with the same key, or a fetch, tells.
 """
 
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -39,18 +38,9 @@ from orders.payments.base import (
     Unavailable,
 )
 from orders.payments.signatures import Signatures, retry_after
+from orders.payments.transport import NEVER_SENT, Transport
 
-MAX_ANSWER = 1_000_000  # bytes; a payment is a few thousand
 PAGE = 200  # payments of a list at once
-# What httpx raises before the first byte of a request has left: nothing can have been done.
-NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.LocalProtocolError,
-    httpx.UnsupportedProtocol,
-    httpx.ProxyError,
-)
 
 # Texts are bounded as the tables are, and PostgreSQL takes no NUL.
 _Amount = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -117,19 +107,12 @@ class House(Provider):
 
     def __init__(self, url: str, key: str, webhook_secrets: list[str], timeout: float) -> None:
         self._signatures = Signatures(webhook_secrets)
-        self._timeout = timeout
-        self._client = httpx.Client(
-            base_url=f"{url.rstrip('/')}/v1/",
-            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
-            timeout=timeout,
-            # Shorter than any server's own, or a call meets a connection that is just being closed.
-            limits=httpx.Limits(keepalive_expiry=4.0),
-            trust_env=False,
-        )
+        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        self._http = Transport(timeout, base_url=f"{url.rstrip('/')}/v1/", headers=headers)
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._client.close()
+        self._http.close()
 
     def create(self, request: CreatePayment) -> Snapshot:
         body = {
@@ -208,24 +191,13 @@ class House(Provider):
     ) -> tuple[int, bytes]:
         """Send and read. `unknown` is what it means if the request left and no answer came."""
         try:
-            with self._client.stream(method, path, **options) as response:
-                body = self._read(response)
+            response, body = self._http.send(method, path, **options)
         except NEVER_SENT as wrong:
             raise Unavailable(f"{method} {path}: {wrong or type(wrong).__name__}") from wrong
         except httpx.RequestError as wrong:
             raise unknown(f"{method} {path}: {wrong or type(wrong).__name__}") from wrong
         _refuse(response, body, unknown)
         return response.status_code, body
-
-    def _read(self, response: httpx.Response) -> bytes:
-        # httpx bounds each read, not their sum: a server that drips could hold a worker for hours.
-        deadline = time.monotonic() + self._timeout
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > MAX_ANSWER or time.monotonic() > deadline:
-                raise httpx.ReadTimeout("the answer is too long, or too slow")
-        return bytes(body)
 
 
 def _path_of(request: RefundPayment | CancelPayment) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from orders.payments.base import (
     DisputeStatus,
@@ -25,9 +25,16 @@ FLOW = "ordercast_flow"  # "checkout" or "direct", in an intent's metadata
 # Where Stripe's minor unit is not ISO 4217's: two are written with decimals that must be zero, one without.
 _EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 
+
+def _storable(value: object) -> object:
+    return (value or "").replace("\x00", "\ufffd") if isinstance(value, str | None) else value
+
+
 Amount = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Metadata = Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
-Text = Annotated[str, BeforeValidator(lambda value: (value or "").replace("\x00", "\ufffd"))]
+# Texts are bounded as the tables are, and PostgreSQL takes no NUL.
+Id = Annotated[str, StringConstraints(pattern=r"^\w{1,128}$")]
+Text = Annotated[str, BeforeValidator(_storable)]
+Metadata = Annotated[dict[str, Text], BeforeValidator(lambda value: value or {})]
 
 
 def to_stripe(amount: int, currency: str) -> int:
@@ -46,7 +53,7 @@ class _Shape(BaseModel):
 
 
 class Refund(_Shape):
-    id: str
+    id: Id
     amount: Amount
     status: str | None = None
     metadata: Metadata = {}
@@ -90,7 +97,7 @@ class PaymentError(_Shape):
 
 
 class Intent(_Shape):
-    id: str
+    id: Id
     status: str
     amount: Amount
     amount_received: Amount | None = None
@@ -117,7 +124,7 @@ class Intent(_Shape):
 
 
 class Session(_Shape):
-    id: str
+    id: Id
     status: str
     payment_status: str = ""
     amount_total: Amount
