@@ -91,7 +91,6 @@ BAD_ORDERS: dict[str, tuple[object, tuple[int, str]]] = {
         "nothing to pay": {"amount": 0, "currency": "EUR"},
         "less than nothing": {"amount": -1, "currency": "EUR"},
         "more than money": {"amount": 10**15 + 1, "currency": "EUR"},
-        "too large for any column": {"amount": 10**40, "currency": "EUR"},
         "no amount": {"currency": "EUR"},
         "no currency": {"amount": 5},
         "small letters": {"amount": 5, "currency": "eur"},
@@ -103,13 +102,9 @@ BAD_ORDERS: dict[str, tuple[object, tuple[int, str]]] = {
         "a NUL in a name": ORDER % r'{"a\u0000b": 1}',
         "a lone surrogate": ORDER % r'"\ud800"',
         "a lone surrogate in a name": ORDER % r'{"\udfff": 1}',
-        "not a number": ORDER % "NaN",
-        "infinity": ORDER % "-Infinity",
-        "a number beyond all": ORDER % "1e999",
         "huge metadata": ORDER % json.dumps("x" * 9_000),
         "many small metadata": ORDER % json.dumps(list(range(5_000))),
         "metadata nine deep": {"amount": 5, "currency": "EUR", "metadata": _deep(9)},
-        "metadata 500 deep": ORDER % ("[" * 500 + "]" * 500),
         "metadata that is a list": {"amount": 5, "currency": "EUR", "metadata": []},
         "no such customer": {"amount": 5, "currency": "EUR", "customer": 4711},
         "a customer beyond all": {"amount": 5, "currency": "EUR", "customer": 2**31},
@@ -119,6 +114,11 @@ BAD_ORDERS: dict[str, tuple[object, tuple[int, str]]] = {
 } | {
     name: (body, (400, "malformed_body"))
     for name, body in {
+        "too large for any column": {"amount": 10**40, "currency": "EUR"},
+        "not a number": ORDER % "NaN",
+        "infinity": ORDER % "-Infinity",
+        "a number beyond all": ORDER % "1e999",
+        "metadata 500 deep": ORDER % ("[" * 500 + "]" * 500),
         "half a body": '{"amount": 5,',
         "no JSON": "amount=5",
         "not UTF-8": b'{"amount": 5, "currency": "\xff"}',
