@@ -7,6 +7,7 @@ Limit: the pages hear of what a tick finds in the same way as of everything else
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,7 @@ from orders import checks, commands, receipts, refreshing
 from orders.cause import Cause, Source
 from orders.errors import OrderError
 from orders.payments import registry
+from orders.refreshing import Refreshed
 from workers.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,11 @@ class Tick:
         return self.found.total()
 
 
-def tick() -> Tick:
-    """Look at everything that is due now, or as much of it as budgets and one tick's time allow."""
+def tick(report: Callable[[Refreshed], object] = lambda _: None) -> Tick:
+    """Look at everything that is due now, or as much of it as budgets and one tick's time allow.
+
+    `report` is called with each look, in the thread that made the tick.
+    """
     began = timezone.now()
     retried = len(receipts.retry_unmatched(began))
     expired = _expire_overdue()
@@ -51,7 +56,9 @@ def tick() -> Tick:
         while timezone.now() - began < LONGEST_TICK:
             claims, wait = _claim_round()
             if claims:
-                found.update(pool.map(_look, claims))
+                for looked in pool.map(_look, claims):
+                    found[looked.found] += 1
+                    report(looked)
             elif wait is None:
                 break
             else:
@@ -90,17 +97,19 @@ def _claim_round() -> tuple[list[checks.Claim], float | None]:
     return claims, min(waits, default=None)
 
 
-def _look(claim: checks.Claim) -> str:
+def _look(claim: checks.Claim) -> Refreshed:
     try:
-        found = refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim).found
+        looked = refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim)
     except Exception:  # one payment's defect must not keep the others from being looked at
         log.exception(
             "the check of payment %d failed; due again at %s", claim.payment_id, claim.until
         )
-        return "error"
+        return Refreshed(
+            payment=str(claim.payment_id), found="error", detail="see the log", state="?"
+        )
     else:
-        Guard(claim.provider).report(found)
-        return found
+        Guard(claim.provider).report(looked.found)
+        return looked
     finally:
         connection.close()  # back to the pool: this thread will not serve a request that would do it
 

@@ -5,12 +5,17 @@ from typing import Any
 from celery import shared_task
 
 from realtime import publishing
-from workers import reconciler
+from workers import comparing, reconciler
 
 
 @shared_task
 def reconcile() -> None:
     reconciler.tick()
+
+
+@shared_task
+def compare() -> None:
+    comparing.compare()
 
 
 @shared_task

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+import redis
 from pytest_django import Settings
 
 from orders import commands, conversations
@@ -25,7 +26,7 @@ def provider_process() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def provider(
-    provider_process: SandboxProcess, settings: Settings, database: None
+    provider_process: SandboxProcess, settings: Settings, database: None, valkey: "redis.Redis"
 ) -> Iterator[SandboxProcess]:
     """The sandbox as the house provider; nobody listens for its callbacks, so all of them are lost."""
     settings.ORDERCAST_PROVIDERS = {

@@ -1,0 +1,51 @@
+"""`manage.py why REF`: why is this order as it is, and why does nothing change?"""
+
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from orders.errors import OrderNotFound
+from orders.explaining import Explanation, explain
+
+
+class Command(BaseCommand):
+    help = "Say what is known of an order, from whom and since when, what is looked at next, and why then."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("ref", help="the order's reference: 32 hex characters")
+
+    def handle(self, *args: Any, ref: str, **options: Any) -> None:
+        try:
+            told = explain(ref)
+        except OrderNotFound:
+            raise CommandError(f"There is no order {ref}.") from None
+        self.stdout.write("\n".join(_lines(told)))
+
+
+def _lines(told: Explanation) -> list[str]:
+    lines = [
+        told.why,
+        "",
+        f"state    {told.state} since {_at(told.since)}, by {told.event} ({told.source} {told.actor})",
+    ]
+    lines += [f"flag     {flag.reason} since {_at(flag.at)}: {flag.detail}" for flag in told.flags]
+    for payment in told.payments:
+        lines.append(
+            f"payment  {payment.ref} at {payment.provider} {payment.provider_ref}: {payment.status}"
+        )
+        if look := payment.last_look:
+            who = look.actor or look.source
+            lines.append(f"  last   {_at(look.at)} by {who}: {look.found} {look.detail}".rstrip())
+        coming = payment.next_look
+        lines.append(f"  next   {_at(coming.at)}: {coming.words}")
+    lines += [
+        f"callback {_at(row.received_at)} {row.kind}: {row.outcome} {row.detail} (came {row.deliveries}×)"
+        for row in told.receipts
+    ]
+    return lines
+
+
+def _at(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "never"

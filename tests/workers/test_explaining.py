@@ -1,0 +1,126 @@
+"""Why did nothing change? Asked of orders that a real provider process knows."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from orders import commands
+from orders.cause import Cause, Source
+from orders.checking import PROFILES, Profile
+from orders.errors import OrderNotFound
+from orders.explaining import explain, next_look
+from orders.models import CallbackReceipt, Payment
+from tests.sandbox import SandboxProcess
+from tests.workers.conftest import API, begun, make_due
+from workers import reconciler
+
+
+def test_a_waiting_order_says_who_was_asked_and_when_again(provider: SandboxProcess) -> None:
+    order, payment = begun()
+    make_due(payment)
+    reconciler.tick()
+
+    told = explain(order.ref)
+
+    (story,) = told.payments
+    assert story.last_look is not None
+    assert (told.state, told.source, told.actor) == ("awaiting_payment", "api", "shop")
+    assert (story.last_look.found, story.last_look.source) == ("nothing_new", "reconciler")
+    assert (story.next_look.step, story.next_look.steps) == (2, len(PROFILES[Profile.WAITING]))
+    assert story.next_look.words == "step 2 of 19, because a customer is waiting"
+    assert "No callback has come for it." in told.why
+    assert "found nothing new. Next look: in " in told.why
+
+
+def test_an_outage_is_given_as_the_reason_why_a_look_was_put_off(provider: SandboxProcess) -> None:
+    order, payment = begun()
+    make_due(payment)
+    provider.set_faults({"fault": "answer_503", "count": 5})
+    reconciler.tick()
+
+    assert "put off without using up a step" in explain(order.ref).payments[0].next_look.words
+
+
+def test_a_paid_order_says_who_said_so_and_that_nothing_is_open(provider: SandboxProcess) -> None:
+    order, payment = begun()
+    provider.act(payment.provider_ref, "pay")
+    make_due(payment)
+    reconciler.tick()
+
+    told = explain(order.ref)
+
+    assert (told.state, told.event, told.source) == ("paid", "payment.captured", "reconciler")
+    assert told.payments[0].next_look.at is None
+    assert "the provider, when the reconciler asked it" in told.why
+
+
+def test_a_flag_stands_with_its_reason_until_it_is_cleared(provider: SandboxProcess) -> None:
+    order, _ = begun()
+    staff = Cause(Source.STAFF, "ada")
+    for reason in ("mismatch", "overpaid"):
+        commands.flag_order(order.ref, reason=reason, detail=f"because of {reason}", cause=staff)
+    flagged = explain(order.ref)
+    commands.clear_review(order.ref, reason="seen", cause=staff)
+    commands.flag_order(order.ref, reason="mismatch", detail="again", cause=staff)
+
+    told = explain(order.ref)
+
+    assert [flag.reason for flag in flagged.flags] == ["mismatch", "overpaid"]
+    assert [(flag.reason, flag.detail) for flag in told.flags] == [("mismatch", "again")]
+    assert "A person is called: again (mismatch)." in told.why
+
+
+def test_a_state_is_as_old_as_the_event_that_brought_it(provider: SandboxProcess) -> None:
+    order, _ = begun()
+    before = explain(order.ref)
+
+    commands.flag_order(order.ref, reason="mismatch", detail="-", cause=API)
+
+    assert explain(order.ref).since == before.since
+
+
+def test_receipts_are_told_also_those_that_came_too_early(provider: SandboxProcess) -> None:
+    order, payment = begun()
+    values = {"provider": "house", "body": "{}", "kind": "payment.captured"}
+    CallbackReceipt.objects.create(event_id="1", payment=payment, outcome="applied", **values)
+    CallbackReceipt.objects.create(
+        event_id="2", merchant_ref=payment.ref, outcome="unmatched", **values
+    )
+
+    assert [row.outcome for row in explain(order.ref).receipts] == ["unmatched", "applied"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"step": 19}, "none is planned: all 19 steps were taken; staff can still ask"),
+        (
+            {"step": 2},
+            "none is planned: nothing is open here; the provider's nightly list is still compared",
+        ),
+    ],
+)
+def test_why_no_look_is_planned(values: dict[str, int], words: str) -> None:
+    payment = Payment(profile="waiting", next_check_at=None, **values)
+
+    assert next_look(payment, "nothing_new", timezone.now()).words == words
+
+
+def test_the_command_tells_the_same(
+    provider: SandboxProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order, payment = begun()
+
+    call_command("why", order.ref)
+
+    printed = capsys.readouterr().out
+    assert printed.startswith("The order is awaiting payment since")
+    assert payment.ref in printed
+
+
+@pytest.mark.usefixtures("database")
+def test_an_order_that_is_not_there_is_said_to_be_missing() -> None:
+    with pytest.raises(OrderNotFound):
+        explain("0" * 32)
+    with pytest.raises(CommandError, match="There is no order"):
+        call_command("why", "0" * 32)

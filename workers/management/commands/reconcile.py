@@ -1,0 +1,69 @@
+"""`manage.py reconcile`: what beat lets a worker do, by hand, with what was found."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from orders import refreshing
+from orders.cause import Cause, Source
+from orders.errors import OrderNotFound
+from orders.refreshing import Refreshed
+from workers import comparing, reconciler
+
+BY_HAND = Cause(Source.STAFF, "manage.py reconcile")
+
+
+class Command(BaseCommand):
+    help = "Ask providers about payments, let the answers in, and print what was found."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument(
+            "--once", action="store_true", help="one tick: everything that is due now"
+        )
+        which.add_argument("--order", metavar="REF", help="each payment of this order, due or not")
+        which.add_argument(
+            "--list",
+            action="store_true",
+            help="compare with the lists of the providers, as each night",
+        )
+
+    def handle(self, *args: Any, order: str | None, **options: Any) -> None:
+        if order:
+            self._order(order)
+        elif options["list"]:
+            self._list()
+        else:
+            self._once()
+
+    def _once(self) -> None:
+        tick = reconciler.tick(report=self._say)
+        counts = ", ".join(f"{count} {found}" for found, count in sorted(tick.found.items()))
+        self.stdout.write(
+            f"{tick.checked} payments checked{f' ({counts})' if counts else ''}; {tick.expired} orders expired; "
+            f"{tick.retried} unmatched callbacks tried again"
+        )
+
+    def _order(self, ref: str) -> None:
+        try:
+            results = refreshing.refresh_order(ref, cause=BY_HAND)
+        except OrderNotFound:
+            raise CommandError(f"There is no order {ref}.") from None
+        for result in results:
+            self._say(result)
+        if not results:
+            self.stdout.write("The order has no payments: there is no provider to ask.")
+
+    def _list(self) -> None:
+        result = comparing.compare()
+        for finding, count in sorted(result.found.items()):
+            self.stdout.write(f"{finding:10} {count:8}")
+        for name in result.broken_off:
+            self.stdout.write(f"the list of {name} could not be read to its end")
+        self.stdout.write(f"{result.found.total()} listed payments compared")
+
+    def _say(self, result: Refreshed) -> None:
+        self.stdout.write(
+            f"{result.payment}  {result.found:12}  {result.state:20}  {result.detail}".rstrip()
+        )
