@@ -9,11 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from channels.layers import get_channel_layer
 
-from realtime import groups
+from realtime import bulk, groups
 from realtime.supervision import Supervisor
 from realtime.timing import Timing
 
@@ -118,11 +119,7 @@ class Layer:
             late: list[str] = []
             try:
                 await self._join_all(late)
-                while self._unwanted:
-                    topic = next(iter(self._unwanted))
-                    if self._channel is not None:
-                        await self._layer.group_discard(groups.group_name(topic), self._channel)
-                    self._unwanted.discard(topic)
+                await self._leave_all()
             except Exception:
                 self._work.set()  # what is left is done after the restart
                 raise
@@ -133,14 +130,32 @@ class Layer:
     async def _join_all(self, late: list[str]) -> None:
         # Without a channel there is nothing to join with; the pump sets `_work` when it has one.
         while self._wanted and self._channel is not None:
-            channel, topic = self._channel, next(iter(self._wanted))
-            await self._layer.group_add(groups.group_name(topic), channel)
-            if self._channel != channel or self._wanted.pop(topic, self) is self:
-                continue  # joined in vain: there is another channel now, or nobody wants it any more
-            self._joined[topic].set_result(None)
-            if topic in self._late:
-                self._late.discard(topic)
-                late.append(topic)
+            channel, batch = self._channel, list(islice(self._wanted, bulk.BATCH))
+            await bulk.add(self._layer, [groups.group_name(topic) for topic in batch], channel)
+            if self._channel != channel:
+                continue  # joined in vain: there is another channel now
+            for topic in batch:
+                # Nobody may want it any more; or it was wanted anew, which this serves as well.
+                if self._wanted.pop(topic, self) is self:
+                    continue
+                self._joined[topic].set_result(None)
+                if topic in self._late:
+                    self._late.discard(topic)
+                    late.append(topic)
+
+    async def _leave_all(self) -> None:
+        while self._unwanted:
+            batch = list(islice(self._unwanted, bulk.BATCH))
+            # Taken out first: one that is wanted again meanwhile is joined again after this.
+            self._unwanted.difference_update(batch)
+            if self._channel is None:
+                continue
+            try:
+                names = [groups.group_name(topic) for topic in batch]
+                await bulk.discard(self._layer, names, self._channel)
+            except Exception:
+                self._unwanted.update(topic for topic in batch if topic not in self._joined)
+                raise
 
     async def _echo(self) -> None:
         number = 0
