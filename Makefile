@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check story lock clean reset sync-demo sync-dev
+.PHONY: help demo test check story fuzz lock clean reset sync-demo sync-dev
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ PRODUCTION = DATABASE_URL=postgresql://ordercast@db/ordercast VALKEY_URL=redis:/
 
 story: sync-dev ## A client plays every chapter against the running stack, and times each step
 	@exec $(PY) -m tests.story $(ARGS)
+
+fuzz: sync-dev ## Throw all that is nasty at every door, at length (ARGS="--frames 1000" for less)
+	@exec $(PY) -m tests.fuzz $(ARGS)
 
 lock: .uv/path ## Lock the dependencies anew (ARGS=--upgrade for newer ones)
 	@uv=$$(cat .uv/path) && export UV_CUSTOM_COMPILE_COMMAND="make lock" && set -x && \

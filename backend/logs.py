@@ -42,7 +42,7 @@ def configuration(level: str, style: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "uvicorn": _THROUGH_ROOT,
-            "uvicorn.access": _THROUGH_ROOT,
+            "uvicorn.access": {"handlers": [], "propagate": False},  # middleware.py says it, with ids
             "uvicorn.error": _THROUGH_ROOT,
             "django.server": _THROUGH_ROOT,
             "httpx": {"level": "WARNING"},

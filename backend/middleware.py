@@ -9,7 +9,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -22,8 +22,8 @@ from realtime import routing
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
+Scope = dict[str, Any]
+Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -75,7 +75,7 @@ class Doors:
         ):
             if scope["type"] == "websocket":
                 await self._websocket(scope, receive, send)
-            elif routing.is_stream(dict(scope)):
+            elif routing.is_stream(scope):
                 await self._stream(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
@@ -103,6 +103,7 @@ class Doors:
         began = time.perf_counter()
         answer = _Answer(scope, send)
         try:
+            _check_host(scope)
             guarded = _Body(scope, receive)
             await self._application(scope, guarded.receive, answer.send)
         except _Refused as refused:
@@ -175,7 +176,7 @@ class _Answer:
 
 
 def _check_host(scope: Scope) -> None:
-    """Django does this for what it answers. Without it a name that an attacker lets point here would be believed."""
+    """Or a name that an attacker lets point here would be believed. Django says so too, with a traceback each time."""
     domain, _ = split_domain_port(_header(scope, b"host"))
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         raise _Refused(

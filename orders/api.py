@@ -5,9 +5,8 @@ from typing import Annotated, Any
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import Header, NinjaAPI, Path, Query, Status
+from ninja import Header, Path, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from ninja.parser import Parser
 from psycopg_pool import PoolTimeout
 from pydantic import StringConstraints
 
@@ -35,24 +34,15 @@ from orders.schemas import (
     StartedOut,
 )
 from orders.serialising import events_out, new_order_out, order_out, payment_out
-from orders.strict_json import loads
+from orders.strict_api import StrictAPI
 
-
-class StrictJson(Parser):
-    """JSON without NaN, without a key twice in one object, and nested no deeper than anything here takes."""
-
-    def parse_body(self, request: HttpRequest) -> Any:
-        return loads(request.body)
-
-
-api = NinjaAPI(
+api = StrictAPI(
     title="Ordercast",
     version="1",
     description="Orders whose state is what the payment provider says it is, and pages that show it at once. "
     "Amounts are integers in minor units. Errors are `application/problem+json` with a stable `code`.",
     auth=[Bearer(), Session()],
     urls_namespace="api",
-    parser=StrictJson(),
 )
 
 Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]

@@ -28,7 +28,7 @@ class Asked:
     """What a client got of an ASGI application, driven by hand."""
 
     def __init__(
-        self, path: str, *, kind: str = "http", body: list[bytes] | None = None, **headers: str
+        self, path: str, *, kind: str = "http", body: list[bytes] | None = None, **headers: Any
     ) -> None:
         given = {"host": "localhost", **{k.replace("_", "-"): v for k, v in headers.items()}}
         self.scope = {
@@ -123,7 +123,7 @@ def test_a_request_keeps_the_id_that_a_proxy_gave_it_and_no_nonsense() -> None:
 @pytest.mark.usefixtures("valkey")
 @pytest.mark.parametrize("kind", ["websocket", "stream"])
 class TestLiveStreams:
-    def ask(self, kind: str, **headers: str) -> Asked:
+    def ask(self, kind: str, **headers: Any) -> Asked:
         if kind == "websocket":
             return Asked("/ws/orders/", kind="websocket", **headers)
         return Asked(f"/api/orders/{'a' * 32}/stream", **headers)
