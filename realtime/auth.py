@@ -4,12 +4,14 @@ What is wrong with a credential is only told apart where the client can do somet
 out is one to refresh. A bad one, an order of someone else's and an order that does not exist look the same.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -22,6 +24,9 @@ from realtime.database import DatabaseThreads
 from realtime.messages import Close
 
 _threads = DatabaseThreads("access", 2)
+
+WINDOW = 0.005  # seconds; asks that come within it go into one query
+ASKS_PER_QUERY = 200
 
 
 class Denied(Exception):
@@ -66,7 +71,7 @@ class Access:
             session_key, self.session_key = self.session_key, None
             self.credentials |= await _threads.run(_logged_in, session_key)
         credentials = frozenset(self.credentials)
-        lapses, seen = await _threads.run(_seen, credentials, wanted)
+        lapses, seen = await _asking().ask(credentials, wanted)
         self.credentials -= lapses.keys()
         if not self.credentials and Lapse.EXPIRED in lapses.values():
             raise Denied(Close.TOKEN_EXPIRED, "the token has run out; ask for a new one")
@@ -122,12 +127,25 @@ def _logged_in(session_key: str) -> set[Credentials]:
     return {access.of_session(user, session_key)} if user.is_authenticated else set()
 
 
-def _seen(
-    many: frozenset[Credentials], wanted: set[str]
-) -> tuple[dict[Credentials, Lapse], set[str]]:
-    lapses = access.lapsed(many)
+_Ask = tuple[frozenset[Credentials], set[str]]
+_Answer = tuple[dict[Credentials, Lapse], set[str]]
+
+
+def _seen(asks: Sequence[_Ask]) -> list[_Answer]:
+    """For each ask, what has lapsed of its credentials, and what the others let it see."""
+    lapses = access.lapsed(frozenset().union(*(many for many, _ in asks)))
+    return [
+        (
+            {each: lapses[each] for each in many & lapses.keys()},
+            _seen_by(many - lapses.keys(), wanted),
+        )
+        for many, wanted in asks
+    ]
+
+
+def _seen_by(many: Iterable[Credentials], wanted: set[str]) -> set[str]:
     seen: set[str] = set()
-    for each in many - lapses.keys():
+    for each in many:
         match each.kind:
             case Kind.GRANT:
                 seen |= wanted & each.refs
@@ -135,4 +153,49 @@ def _seen(
                 seen |= wanted if Scope.READ_ORDERS in each.scopes else set()
             case _:
                 seen |= access.visible_to(each, wanted - seen)
-    return lapses, seen
+    return seen
+
+
+class _Asking:
+    """One event loop's asks, coalesced: pages come back by the thousand, and a thread's hop and a query for each
+    would hold them up for seconds."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
+
+    def ask(self, many: frozenset[Credentials], wanted: set[str]) -> "asyncio.Future[_Answer]":
+        """Raises the database's errors."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_Answer] = loop.create_future()
+        if not self._waiting:
+            loop.call_later(WINDOW, self._flush)
+        self._waiting.append(((many, wanted), answer))
+        return answer
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), ASKS_PER_QUERY):
+            part = waiting[start : start + ASKS_PER_QUERY]
+            task = asyncio.get_running_loop().create_task(self._answer(part), name="access")
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
+
+    async def _answer(self, part: "list[tuple[_Ask, asyncio.Future[_Answer]]]") -> None:
+        try:
+            found = await _threads.run(_seen, [ask for ask, _ in part])
+        except Exception as error:  # noqa: BLE001 — whatever it is, those who asked must hear it
+            for _, answer in part:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for (_, answer), each in zip(part, found, strict=True):
+            if not answer.done():
+                answer.set_result(each)
+
+
+_tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds only weak references
+_askings: WeakKeyDictionary[asyncio.AbstractEventLoop, _Asking] = WeakKeyDictionary()
+
+
+def _asking() -> _Asking:
+    return _askings.setdefault(asyncio.get_running_loop(), _Asking())
