@@ -7,14 +7,13 @@ to a call of ours. What talks to a provider stands in `conversations`; nothing h
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from orders import events, journal
@@ -249,6 +248,10 @@ def accept_late_payment(ref: str, *, reason: str, cause: Cause) -> Order:
             "a late payment can be accepted when the whole total has come."
         )
     order.make("accept_late_payment", events.LatePaymentAccepted(reason=reason), cause)
+    given_back = order.payments.filter(refunded__gt=0).first()
+    if given_back is not None:  # while it was closed: its amounts say where it stands
+        back = events.RefundChanged(payment=given_back.ref, refunded=order.refunded)
+        order.make("refund_changed", back, cause)
     return order
 
 
@@ -272,39 +275,6 @@ def intend_cancellation(ref: str, *, reason: str, cause: Cause) -> tuple[Order, 
         soon = timezone.now() + PROFILES[Profile.UNKNOWN][0] * settings.ORDERCAST_CHECK_TIME_SCALE
         order.payments.filter(status__in=LIVE, next_check_at__gt=soon).update(next_check_at=soon)
     return order, live
-
-
-@transaction.atomic
-def expire_order(ref: str, *, now: datetime, cause: Cause) -> bool:
-    """Expire an order past its deadline; the caller has just asked the provider. False where it no longer applies."""
-    order = Order.objects.locked(ref)
-    is_due = order.expires_at is not None and order.expires_at <= now
-    if not is_due or order.captured or order.state not in MOVES["expire"].sources:
-        return False
-    if order.payments.filter(status__in=LIVE).exists():  # begun since the question
-        return False
-    assert order.expires_at is not None  # noqa: S101 — for the type checker; is_due says so
-    order.make("expire", events.OrderExpired(expired_at=order.expires_at.isoformat()), cause)
-    return True
-
-
-def overdue_orders(now: datetime, limit: int) -> list[str]:
-    """Orders past their deadline with nothing open at a provider: they can expire without a question."""
-    sources = sorted(MOVES["expire"].sources)
-    due = Order.objects.filter(expires_at__lte=now, state__in=sources, captured=0)
-    # A failed attempt too is asked about after the deadline, as long as it is on its timetable.
-    is_open = Q(status__in=LIVE) | Q(next_check_at__isnull=False)
-    closed = due.exclude(Exists(Payment.objects.filter(is_open, order=OuterRef("pk"))))
-    return list(closed.order_by("expires_at").values_list("ref", flat=True)[:limit])
-
-
-def hurry_overdue(now: datetime) -> int:
-    """Bring forward the check of payments that nobody has asked about since their order's deadline passed."""
-    sources = sorted(MOVES["expire"].sources)
-    overdue = Order.objects.filter(expires_at__lte=now, state__in=sources)
-    asked_before = Q(last_checked_at__isnull=True) | Q(last_checked_at__lt=F("order__expires_at"))
-    payments = Payment.objects.filter(asked_before, order__in=overdue, next_check_at__gt=now)
-    return Payment.objects.filter(pk__in=payments.values("pk")).update(next_check_at=now)
 
 
 def begin_epoch() -> str:

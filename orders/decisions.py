@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from orders import events as e
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus, Snapshot
-from orders.states import CLOSED_UNPAID, MOVES, UNPAID, State, settled_state
+from orders.states import CLOSED_UNPAID, MOVES, SETTLED, UNPAID, State, settled_state
 
 INTENDED = "intended"  # our own word, before the provider has ever answered
 
@@ -218,12 +218,17 @@ def _capture(walk: _Walk, held: Held, told: Snapshot) -> None:
         )
         return
     event = e.PaymentCaptured(payment=held.payment, amount=taken, captured=captured)
-    if walk.state in UNPAID and captured >= held.order_total:
+    was_unpaid = walk.state in UNPAID
+    if was_unpaid and captured >= held.order_total:
         walk.make("pay", event)
     else:
         walk.note(event)
-    if captured > held.order_total:
-        over = captured - held.order_total
+    stands = settled_state(captured, held.order_refunded)
+    if walk.state in SETTLED and walk.state != stands:  # what went back before counts as well
+        back = e.RefundChanged(payment=held.payment, refunded=held.order_refunded)
+        walk.make("refund_changed", back, to=stands)
+    over = captured - held.order_total - (held.order_refunded if was_unpaid else 0)
+    if over > 0:
         walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total was taken"))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from django.db import transaction
 from django.utils import timezone
 
-from orders import checks, commands, conversations
+from orders import checks, commands, conversations, deadlines
 from orders.cause import Cause
 from orders.commands import Outcome, apply_snapshot
 from orders.decisions import INTENDED, LIVE
@@ -131,4 +131,4 @@ def _expire_if_due(payment_id: int, cause: Cause) -> None:
     waiting = {base.PaymentStatus.PENDING, base.PaymentStatus.FAILED}
     for payment in order.payments.filter(status__in=waiting).exclude(provider_ref=""):
         conversations.call_off(payment, cause, is_urgent=False)
-    commands.expire_order(order.ref, now=now, cause=cause)
+    deadlines.expire_order(order.ref, now=now, cause=cause)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from django.db import connection
 from django.utils import timezone
 
-from orders import checks, commands, receipts, refreshing
+from orders import checks, deadlines, receipts, refreshing
 from orders.cause import Cause, Source
 from orders.errors import OrderError
 from orders.payments import registry
@@ -116,11 +116,11 @@ def _look(claim: checks.Claim) -> Refreshed:
 
 def _expire_overdue() -> int:
     now = timezone.now()
-    commands.hurry_overdue(now)
+    deadlines.hurry_overdue(now)
     expired = 0
-    for ref in commands.overdue_orders(now, BATCH):
+    for ref in deadlines.overdue_orders(now, BATCH):
         try:
-            expired += commands.expire_order(ref, now=now, cause=RECONCILER)
+            expired += deadlines.expire_order(ref, now=now, cause=RECONCILER)
         except OrderError as error:
             log.warning("order %s could not expire: %s", ref, error)
     return expired

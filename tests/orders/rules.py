@@ -123,7 +123,7 @@ ROWS: dict[str, tuple[Held, Snapshot, str, list[str]]] = {
         [CAPTURED, "flag overpaid"]),
     "both succeed, one refunded": (
         held("pending", "refunded", order_captured=1_000, order_refunded=1_000), told("captured"),
-        APPLY, [CAPTURED, "flag overpaid"]),
+        APPLY, [CAPTURED, f"refund_changed:{REFUNDED}", "flag overpaid"]),
     "one fails while another is live": (
         held(has_other_live=True), told("failed"), APPLY, [FAILED]),
     "one fails after another paid": (

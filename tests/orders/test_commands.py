@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders import commands, events
+from orders import commands, deadlines, events
 from orders.errors import (
     CannotCancel,
     IdempotencyConflict,
@@ -199,9 +199,9 @@ def test_there_must_be_a_flag_to_clear() -> None:
 def test_an_order_expires_past_its_deadline_and_not_before() -> None:
     order = an_order(expires_in=60)
 
-    assert not commands.expire_order(order.ref, now=timezone.now(), cause=API)
-    assert commands.expire_order(order.ref, now=LATER, cause=API)
-    assert not commands.expire_order(order.ref, now=LATER, cause=API)
+    assert not deadlines.expire_order(order.ref, now=timezone.now(), cause=API)
+    assert deadlines.expire_order(order.ref, now=LATER, cause=API)
+    assert not deadlines.expire_order(order.ref, now=LATER, cause=API)
 
     order.refresh_from_db()
     assert order.expires_at is not None
@@ -213,14 +213,14 @@ def test_an_order_expires_past_its_deadline_and_not_before() -> None:
 
 @pytest.mark.parametrize("state", ["processing", "authorised", "paid", "cancelled"])
 def test_an_order_that_is_on_its_way_or_closed_does_not_expire(state: str) -> None:
-    assert not commands.expire_order(an_order_that_is(state).ref, now=LATER, cause=API)
+    assert not deadlines.expire_order(an_order_that_is(state).ref, now=LATER, cause=API)
 
 
 def test_an_order_does_not_expire_under_an_attempt_that_has_just_begun() -> None:
     order = an_order()
     a_payment(order, "intended")
 
-    assert not commands.expire_order(order.ref, now=LATER, cause=API)
+    assert not deadlines.expire_order(order.ref, now=LATER, cause=API)
 
 
 def test_orders_that_hold_a_part_do_not_keep_others_from_expiring() -> None:
@@ -228,7 +228,7 @@ def test_orders_that_hold_a_part_do_not_keep_others_from_expiring() -> None:
     tell(a_payment(stuck, "pending"), "captured", captured=400)
     overdue = an_order(expires_in=61)
 
-    assert commands.overdue_orders(LATER, 1) == [overdue.ref]
+    assert deadlines.overdue_orders(LATER, 1) == [overdue.ref]
 
 
 def test_only_what_was_not_asked_since_the_deadline_is_hurried() -> None:
@@ -238,7 +238,7 @@ def test_only_what_was_not_asked_since_the_deadline_is_hurried() -> None:
     asked = a_payment(order, "pending", last_checked_at=now + timedelta(hours=1), **values)
     unasked = a_payment(order, "pending", **values)
 
-    assert commands.hurry_overdue(now + timedelta(hours=2)) == 1
+    assert deadlines.hurry_overdue(now + timedelta(hours=2)) == 1
 
     asked.refresh_from_db()
     unasked.refresh_from_db()

@@ -145,3 +145,17 @@ def test_a_failed_payment_that_is_tried_again_is_believed_as_an_answer_and_not_a
 def test_money_that_was_taken_is_not_untaken_by_an_answer() -> None:
     assert decide(paid(), told("failed"), is_answer=True).verdict is Verdict.STEP_BACK
     assert decide(paid(), told("pending"), is_answer=True).verdict is Verdict.STEP_BACK
+
+
+def test_what_was_given_back_before_it_was_paid_counts_when_it_is() -> None:
+    half_back = replace(
+        held(), order_captured=500, order_refunded=250, amount=750, has_other_live=False
+    )
+
+    decision = decide(half_back, told("captured", amount=750, captured=750))
+
+    assert [(step.move, step.event.type) for step in decision.steps][-2:] == [
+        ("pay", "payment.captured"),
+        ("refund_changed", "refund.changed"),
+    ]
+    assert all(step.event.type != "order.flagged" for step in decision.steps)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders import commands, events, journal, projection, states, verifying
+from orders import commands, deadlines, events, journal, projection, states, verifying
 from orders.errors import OrderError
 from orders.models import Order, OrderEvent, Payment
 from tests.builders import (
@@ -139,7 +139,7 @@ def _meddle(ref: str, word: str) -> None:
         if word == "cancelled":
             commands.intend_cancellation(ref, reason="", cause=API)
         elif word == "expired":
-            commands.expire_order(ref, now=timezone.now() + timedelta(days=9), cause=API)
+            deadlines.expire_order(ref, now=timezone.now() + timedelta(days=9), cause=API)
         elif word == "captured":
             commands.accept_late_payment(ref, reason="", cause=API)
         else:
