@@ -8,7 +8,7 @@ the rest of its way. As JSON, or as text for people.
 from typing import Any
 
 import structlog
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun, task_prerun
 from structlog.typing import EventDict, WrappedLogger
 
 from orders.redaction import redact
@@ -42,7 +42,10 @@ def configuration(level: str, style: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "uvicorn": _THROUGH_ROOT,
-            "uvicorn.access": {"handlers": [], "propagate": False},  # middleware.py says it, with ids
+            "uvicorn.access": {
+                "handlers": [],
+                "propagate": False,
+            },  # middleware.py says it, with ids
             "uvicorn.error": _THROUGH_ROOT,
             "django.server": _THROUGH_ROOT,
             "httpx": {"level": "WARNING"},
@@ -88,6 +91,19 @@ def _as_text(logger: WrappedLogger, name: str, said: EventDict) -> str:
     facts = "".join(f" {key}={value}" for key, value in said.items() if key not in _OWN)
     line = f"{level} {source}: {message}{facts}"
     return redact(f"{line}\n{trace}" if trace else line)
+
+
+@task_prerun.connect(weak=False)
+def _begin_task(task_id: str = "", task: Any = None, args: Any = (), **_rest: object) -> None:
+    structlog.contextvars.bind_contextvars(task_id=task_id)
+    if task is not None and task.name == "workers.tasks.announce" and args:
+        events = [f"{order}:{version}" for order, _epoch, version, _frame in args[0]]
+        structlog.stdlib.get_logger("workers.announce").info("announcing", event_ids=events)
+
+
+@task_postrun.connect(weak=False)
+def _end_task(**_rest: object) -> None:
+    structlog.contextvars.unbind_contextvars("task_id")
 
 
 @setup_logging.connect(weak=False)

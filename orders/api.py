@@ -10,9 +10,9 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg_pool import PoolTimeout
 from pydantic import StringConstraints
 
-from orders import access, commands, conversations, queries, refreshing
+from orders import access, audit, commands, conversations, queries, refreshing
 from orders.access import Scope
-from orders.errors import OrderError
+from orders.errors import OrderError, OrderNotFound
 from orders.limits import TooMany
 from orders.models import Refund
 from orders.payments.base import PaymentStatus
@@ -55,9 +55,13 @@ ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 408, 409, 413, 422, 
 def _writer(request: HttpRequest, scope: Scope, ref: str | None = None) -> Principal:
     """The principal, if it has the scope, and may see the order it writes to."""
     principal: Principal = request.auth  # type: ignore[attr-defined]
-    principal.need(scope)
-    if ref is not None:
-        principal.visible(ref)
+    try:
+        principal.need(scope)
+        if ref is not None:
+            principal.visible(ref)
+    except (Forbidden, OrderNotFound) as refused:
+        audit.note(scope, principal.cause(), ref or "", outcome=refused.code, detail=str(refused))
+        raise
     return principal
 
 
@@ -72,15 +76,18 @@ def _reader(request: HttpRequest) -> Principal:
 )
 def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None) -> Status[Any]:
     """The same `Idempotency-Key` with the same body gives the same order (200); with another body, 422."""
-    order, is_new = commands.create_order(
-        total=body.amount,
-        currency=body.currency,
-        metadata=body.metadata,
-        customer_id=body.customer,
-        expires_in=body.expires_in,
-        idempotency_key=key,
-        cause=_writer(request, Scope.WRITE_ORDERS).cause(),
-    )
+    cause = _writer(request, Scope.WRITE_ORDERS).cause()
+    with audit.write("order.create", cause) as entry:
+        order, is_new = commands.create_order(
+            total=body.amount,
+            currency=body.currency,
+            metadata=body.metadata,
+            customer_id=body.customer,
+            expires_in=body.expires_in,
+            idempotency_key=key,
+            cause=cause,
+        )
+        entry.order = order.ref
     return Status(201 if is_new else 200, new_order_out(order, queries.epoch()))
 
 
@@ -120,14 +127,15 @@ def start_payment(
     200 with the result; where the provider has none in time, 202, and the reconciler finds it out.
     """
     principal = _writer(request, Scope.WRITE_PAYMENTS, ref)
-    payment = conversations.start_payment(
-        ref,
-        mode=body.mode,
-        provider=body.provider,
-        return_url=body.return_url or "",
-        idempotency_key=key,
-        cause=principal.cause(),
-    )
+    with audit.write("payment.start", principal.cause(), ref):
+        payment = conversations.start_payment(
+            ref,
+            mode=body.mode,
+            provider=body.provider,
+            return_url=body.return_url or "",
+            idempotency_key=key,
+            cause=principal.cause(),
+        )
     is_settled = payment.status not in {"intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING}
     started = StartedOut(payment=payment_out(payment), order=_order(principal, ref))
     return Status(200 if body.mode == "sync" and is_settled else 202, started)
@@ -139,7 +147,9 @@ def start_payment(
 def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status[OrderOut]:
     """200 once cancelled; 202 while the provider has yet to confirm."""
     principal = _writer(request, Scope.WRITE_ORDERS, ref)
-    conversations.cancel_order(ref, reason=body.reason, cause=principal.cause(body.reason))
+    cause = principal.cause(body.reason)
+    with audit.write("order.cancel", cause, ref):
+        conversations.cancel_order(ref, reason=body.reason, cause=cause)
     order = _order(principal, ref)
     return Status(202 if order.is_cancelling else 200, order)
 
@@ -150,13 +160,11 @@ def refund(
 ) -> Status[RefundOut]:
     """The order's state follows when the provider says that the money has gone."""
     principal = _writer(request, Scope.WRITE_PAYMENTS, ref)
-    made: Refund = conversations.request_refund(
-        ref,
-        amount=body.amount,
-        reason=body.reason,
-        idempotency_key=key,
-        cause=principal.cause(body.reason),
-    )
+    cause = principal.cause(body.reason)
+    with audit.write("order.refund", cause, ref):
+        made: Refund = conversations.request_refund(
+            ref, amount=body.amount, reason=body.reason, idempotency_key=key, cause=cause
+        )
     answer = RefundOut(
         ref=made.ref,
         payment=made.payment.ref,
@@ -173,7 +181,9 @@ def refund(
 def refresh(request: HttpRequest, ref: Path[Ref]) -> RefreshOut:
     """Ask the provider about each of the order's payments, let the answers in, and say what was found."""
     principal = _writer(request, Scope.REFRESH, ref)
-    results = refreshing.refresh_order(ref, cause=principal.cause("API refresh"))
+    cause = principal.cause("API refresh")
+    with audit.write("order.refresh", cause, ref):
+        results = refreshing.refresh_order(ref, cause=cause)
     found = [RefreshedOut.from_orm(result) for result in results]
     return RefreshOut(results=found, order=_order(principal, ref))
 

@@ -8,6 +8,7 @@ class OrdersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from orders import journal
+        from orders import audit, journal
 
         journal.listen()
+        audit.listen()

@@ -32,6 +32,8 @@ _PERMISSIONS = {
 class Forbidden(Exception):
     """These credentials do not carry the scope that the endpoint needs; said before any order is looked for."""
 
+    code = "forbidden"
+
     def __init__(self, scope: Scope) -> None:
         super().__init__(
             f"These credentials do not carry {str(scope)!r}: use a service token with that scope, or log in as staff "

@@ -5,9 +5,9 @@ Staff change an order through actions, which ask for a reason and go through the
 
 from django.contrib import admin
 
-from orders.admin import logs, order
+from orders.admin import access, logs, order
 
-__all__ = ["logs", "order"]
+__all__ = ["access", "logs", "order"]
 
 admin.site.site_header = admin.site.site_title = "Ordercast"
 admin.site.index_title = "Orders and what stands behind them"

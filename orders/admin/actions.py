@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from orders import commands, refreshing
+from orders import access, audit, commands, refreshing
 from orders.admin.base import ModelAdmin
 from orders.cause import Cause, Source
 from orders.errors import OrderError
@@ -95,6 +95,14 @@ def _accept_late_payment(order: Order, cause: Cause) -> list[Line]:
     return [Line("success", "Late payment accepted")]
 
 
+def _revoke_links(order: Order, cause: Cause) -> list[Line]:
+    name = access.revocation.order(order.ref)
+    access.revoke(name, actor=cause.actor, reason=cause.reason)
+    return [
+        Line("success", "All links so far are revoked", "pages opened by them close within 3 s")
+    ]
+
+
 def _with_reason(
     work: Work,
     title: str,
@@ -131,7 +139,8 @@ def _with_reason(
 def _do(work: Work, order: Order, cause: Cause) -> Result:
     result = Result(order, order.state)
     try:
-        result.lines = work(order, cause)
+        with audit.write(f"admin{work.__name__}", cause, order.ref):
+            result.lines = work(order, cause)
     except (OrderError, UnknownProvider) as refused:
         result.lines = [Line("error", "Not done", str(refused))]
     result.order = Order.objects.get(pk=order.pk)
@@ -164,4 +173,11 @@ accept_late_payment = _action(
     "Accept late payment",
     "staff_change",
     "Money came after the order was closed, and the shop takes it: the order becomes paid.",
+)
+revoke_links = _action(
+    _revoke_links,
+    "revoke_links",
+    "Revoke links",
+    "staff_change",
+    "Every link and grant to each order so far ends; the shop can give out new ones.",
 )

@@ -50,7 +50,12 @@ class OrderAdmin(ReadOnlyAdmin):
         "Order or payment reference (its beginning will do), the provider's reference, "
         "idempotency key, or user name"
     )
-    actions = (actions.force_refresh, actions.clear_review, actions.accept_late_payment)
+    actions = (
+        actions.force_refresh,
+        actions.clear_review,
+        actions.accept_late_payment,
+        actions.revoke_links,
+    )
     readonly_fields = (
         "state_badge",
         "flags_shown",
