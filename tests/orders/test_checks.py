@@ -27,7 +27,7 @@ from orders.models import Payment, PaymentCheck, Refund
 from tests.builders import RECONCILER, STAFF, a_payment, an_order, at_once, tell
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-rng = Random(1)  # noqa: S311 — spreads, and keeps no secret
+rng = Random(1)
 
 # From the design, in its own words.
 DELAYS = {

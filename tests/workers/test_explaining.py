@@ -1,10 +1,12 @@
 """Why did nothing change? Asked of orders that a real provider process knows."""
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
-from orders import commands
+from orders import access, commands
 from orders.cause import Cause, Source
 from orders.checking import PROFILES, Profile
 from orders.errors import OrderNotFound
@@ -124,3 +126,17 @@ def test_an_order_that_is_not_there_is_said_to_be_missing() -> None:
         explain("0" * 32)
     with pytest.raises(CommandError, match="There is no order"):
         call_command("why", "0" * 32)
+
+
+def test_the_api_tells_services_and_staff_and_no_customer(provider: SandboxProcess) -> None:
+    order, _ = begun()
+    address = f"/api/orders/{order.ref}/why"
+    service = {"Authorization": f"Bearer {django_settings.ORDERCAST_SERVICE_TOKEN}"}
+    guest = {"Authorization": f"Bearer {access.issue_grant([order.ref])}"}
+
+    told = Client().get(address, headers=service)
+    refused = Client().get(address, headers=guest)
+
+    assert told.status_code == 200
+    assert told.json()["payments"][0]["next_look"]["steps"] == len(PROFILES[Profile.WAITING])
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
