@@ -105,6 +105,16 @@ def test_a_hole_asks_for_the_journal_and_what_came_early_is_kept() -> None:
     assert page.seen == ["2", "3", "4"]
 
 
+def test_what_comes_during_the_first_reading_follows_on_it() -> None:
+    topic = Topic(order_topic("0" * 32))
+    for early in (frame(3), frame(1), frame(9, "autumn"), frame(2)):
+        assert topic.take(early)
+
+    assert topic.apply(view(0, 1))
+    assert topic.position == (EPOCH, 3)
+    assert [each.version for each in topic.ring] == [1, 2, 3]
+
+
 def test_another_epoch_gives_every_page_a_snapshot() -> None:
     topic, page = followed(5)
 

@@ -1,13 +1,20 @@
 """A page watches orders over a real web process, PostgreSQL and Valkey."""
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
+from django.conf import settings
 
 from orders.models import Order
+from realtime import process
 from tests.builders import an_order
 from tests.realtime.conftest import NEVER, announce, epoch, grow, grow_and_announce, in_thread
 from tests.realtime.serving import Server, cursor, page
+from tests.waiting import eventually_async
 
 Start = Callable[..., Server]
 
@@ -84,6 +91,40 @@ async def test_a_hole_is_read_from_the_journal(server: Server, order: Order) -> 
         await announce(hints[0])
         await announce(hints[4])
         await watching.until(lambda p: p.versions() == [2, 3, 4, 5, 6])
+
+
+async def test_what_is_announced_while_a_page_is_being_read_in_follows_on_it(
+    server: Server, order: Order
+) -> None:
+    word = await epoch()
+    hint = {"type": "event", "order": order.ref, "version": 2}
+    async with page(server) as watching:
+        async with orders_locked():
+            wish = {"order": order.ref, "epoch": word, "version": 1}
+            await watching.say(type="hello", subscribe=[wish])
+            await eventually_async(lambda: groups_joined() == 1)
+            # Committed after the reading's moment, for all that the hub can know.
+            await announce([order.ref, word, 2, json.dumps(hint)])
+            await watching.socket.send("ping")
+            await watching.until(lambda p: p.of("pong"))
+            assert not watching.of("synced")
+        await watching.until(lambda p: p.versions() == [2])
+
+
+def groups_joined() -> int:
+    health = process.health()
+    return int(health["channel_layer"]["groups"]) if health else 0
+
+
+@asynccontextmanager
+async def orders_locked() -> AsyncIterator[None]:
+    """Meanwhile, whoever reads orders waits."""
+    name = str(settings.DATABASES["default"]["NAME"])
+    async with await psycopg.AsyncConnection.connect(
+        os.environ["DATABASE_URL"], dbname=name
+    ) as other:
+        await other.execute("LOCK TABLE orders_order IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
 async def test_doubled_and_reordered_hints_show_each_version_once_and_in_order(
