@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check story fuzz bench lock clean reset sync-demo sync-dev
+.PHONY: help demo test check story prove fuzz bench lock clean reset sync-demo sync-dev
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ story: sync-dev ## A client plays every chapter against the running stack, and t
 
 fuzz: sync-dev ## Throw all that is nasty at every door, at length (ARGS="--frames 1000" for less)
 	@exec $(PY) -m tests.fuzz $(ARGS)
+
+prove: sync-dev ## Thousands of examples of the state machine (EXAMPLES=2000, SEED= plays a run again)
+	@EXAMPLES=$(EXAMPLES) SEED=$(SEED) $(PY) -m tests.prove
 
 bench: sync-dev ## Measure beside the tutorial and Socket.IO: BENCH=fanout, spread, memory, resume or journey
 	@exec $(PY) -m tests.bench $(or $(BENCH),fanout)
