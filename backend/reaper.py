@@ -1,6 +1,6 @@
 """Stops processes, and removes a folder, once the process that started this one is gone, even by kill -9.
 
-    python -I -S reaper.py [--remove FOLDER] SIGNAL:PID …
+    python -I -S reaper.py [--remove FOLDER] OWNER SIGNAL:PID …
 
 A negative PID is a process group. Each is sent its signal, and SIGKILL after ten seconds. Imports nothing of the
 project, so that it costs a few megabytes and starts at once. Whoever stops its processes itself kills its reaper.
@@ -36,12 +36,13 @@ def reap(targets: list[tuple[int, signal.Signals]]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    owner = os.getppid()
     folder = ""
     if arguments[:1] == ["--remove"]:
         folder, arguments = arguments[1], arguments[2:]
+    # Told, not asked for here: the owner may be gone before this line runs.
+    owner = int(arguments[0])
     targets = []
-    for argument in arguments:
+    for argument in arguments[1:]:
         name, _, pid = argument.partition(":")
         targets.append((int(pid), signal.Signals[f"SIG{name}"]))
     # A dead owner's children are given to another parent, also while nobody has waited for it yet.

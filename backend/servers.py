@@ -47,7 +47,7 @@ class Server:
 def start_reaper(*targets: str, remove: Path | None = None) -> subprocess.Popen[bytes]:
     """Start a process that sends each of `targets` ("TERM:1234") its signal once we are gone."""
     command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
-    command += [*(["--remove", str(remove)] if remove else []), *targets]
+    command += [*(["--remove", str(remove)] if remove else []), str(os.getpid()), *targets]
     return subprocess.Popen(  # noqa: S603 — our own words
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
