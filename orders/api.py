@@ -10,7 +10,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg_pool import PoolTimeout
 from pydantic import StringConstraints
 
-from orders import access, audit, commands, conversations, queries, refreshing
+from orders import access, api_why, audit, commands, conversations, queries, refreshing
 from orders.access import Scope
 from orders.errors import OrderError, OrderNotFound
 from orders.limits import TooMany
@@ -44,6 +44,7 @@ api = StrictAPI(
     auth=[Bearer(), Session()],
     urls_namespace="api",
 )
+api.add_router("", api_why.router)
 
 Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
@@ -252,7 +253,7 @@ def _too_big(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    codes = {400: "malformed_body", 403: "csrf_failed"}
+    codes = {400: "malformed_body", 403: "csrf_failed", 422: "invalid_request"}
     code = codes.get(error.status_code, "http_error")
     return problem(request, error.status_code, code, error.message)
 

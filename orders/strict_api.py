@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
 from ninja import NinjaAPI
+from ninja.errors import HttpError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
@@ -16,6 +18,15 @@ class StrictJson(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         return loads(request.body)
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        for name in data:
+            if name not in list_fields and len(data.getlist(name)) > 1:
+                # Which of them counts would be anybody's guess, and a proxy's may differ.
+                raise HttpError(422, f"{name!r} is given more than once.")
+        return super().parse_querydict(data, list_fields, request)
 
 
 class StrictAPI(NinjaAPI):
