@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from orders import events, journal
@@ -96,11 +97,9 @@ def apply_snapshot(
     a create). Only an answer to a question can be a conflict, and only if the order has not moved since the question:
     anything else that is out of step merely brings the next question forward.
     """
-    order = Order.objects.locked(
-        Payment.objects.values_list("order__ref", flat=True).get(pk=payment_id)
-    )
-    payment = Payment.objects.get(pk=payment_id)
-    decision = decide(_held(order, payment), told, is_answer=seen == order.version)
+    order = Order.objects.locked_of(payment_id)
+    payment = Payment.objects.annotate(has_other_live=_HAS_OTHER_LIVE).get(pk=payment_id)
+    decision = decide(_held(order, payment, told), told, is_answer=seen == order.version)
     match decision.verdict:
         case Verdict.MISMATCH:
             call_a_person(order, "mismatch", decision.detail, cause)
@@ -120,8 +119,13 @@ def apply_snapshot(
             return Outcome.APPLIED, ", ".join(step.event.type for step in decision.steps)
 
 
-def _held(order: Order, payment: Payment) -> Held:
-    others = order.payments.exclude(pk=payment.pk)
+_HAS_OTHER_LIVE = Exists(
+    Payment.objects.filter(order=OuterRef("order"), status__in=LIVE).exclude(pk=OuterRef("pk"))
+)
+
+
+def _held(order: Order, payment: Any, told: Snapshot) -> Held:
+    """`payment` comes annotated with `has_other_live`. Our refunds are read only where the provider speaks of any."""
     return Held(
         payment=payment.ref,
         provider=payment.provider,
@@ -131,13 +135,13 @@ def _held(order: Order, payment: Payment) -> Held:
         status=payment.status,
         captured=payment.captured,
         refunded=payment.refunded,
-        refunds=dict(payment.refunds.values_list("ref", "status")),
+        refunds=dict(payment.refunds.values_list("ref", "status")) if told.refunds else {},
         dispute=payment.dispute,
         order_state=State(order.state),
         order_total=order.total,
         order_captured=order.captured,
         order_refunded=order.refunded,
-        has_other_live=others.filter(status__in=LIVE).exists(),
+        has_other_live=payment.has_other_live,
         is_cancelling=order.is_cancelling,
     )
 

@@ -4,6 +4,7 @@ Limit: the journal protects streams, not intentions. It refuses a write outside 
 not locked, but it writes down whatever move the state machine allows; deciding is the door's work (`commands`).
 """
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +38,19 @@ def open_stream(order: Order, event: events.OrderCreated, cause: Cause) -> event
     order.version = 1
     order.save(force_insert=True)
     order.is_locked, order.epoch = True, current_epoch()
-    return _append(order, event, facts, cause)
+    row = OrderEvent.objects.create(
+        order=order,
+        version=order.version,
+        type=event.type,
+        schema=event.schema,
+        data=events.encode(event),
+        state=order.state,
+        facts=facts.public(),
+        source=cause.source,
+        actor=cause.actor,
+        at=order.changed_at,
+    )
+    return _tell(order, event, row.data, row.facts, cause)
 
 
 def record(order: Order, event: events.Event, cause: Cause) -> events.EventRecord:
@@ -55,8 +68,7 @@ def record(order: Order, event: events.Event, cause: Cause) -> events.EventRecor
         raise ProjectionDisagrees(
             f"Order {order.ref}: {event.type} folds to {facts.state}, the state machine says {order.state}."
         )
-    _save(order, facts)
-    return _append(order, event, facts, cause)
+    return _advance(order, event, facts, cause)
 
 
 def _on_transition(
@@ -88,48 +100,69 @@ def _refuse_outside_transaction(order: Order) -> None:
         )
 
 
-def _save(order: Order, facts: projection.Facts) -> None:
-    values = facts.row()
-    values.pop("state")
-    values |= {"version": order.version + 1, "changed_at": timezone.now()}
-    # The lock already decides races; the version in WHERE makes a lost lock an error instead of a lost update.
-    updated = Order.objects.filter(pk=order.pk, version=order.version).update(
-        state=order.state, **values
-    )
-    if updated != 1:
-        raise NotLocked(f"Order {order.ref} moved past version {order.version} meanwhile.")
-    # Only now: a version raised before the refusal would fit the row at the second try, and overwrite it.
-    for name, value in values.items():
-        setattr(order, name, value)
-
-
-def _append(
+def _advance(
     order: Order, event: events.Event, facts: projection.Facts, cause: Cause
 ) -> events.EventRecord:
-    row = OrderEvent(
-        order=order,
-        version=order.version,
-        type=event.type,
-        schema=event.schema,
-        data=events.encode(event),
-        state=order.state,
-        facts=facts.public(),
-        source=cause.source,
-        actor=cause.actor,
-        at=order.changed_at,
-    )
-    row.save(force_insert=True)
+    """Save the order and append the event in one statement: half the way of two, and all of it or nothing."""
+    values = facts.row() | {"version": order.version + 1, "changed_at": timezone.now()}
+    data, public = events.encode(event), facts.public()
+    parameters = {
+        **values,
+        "state": str(order.state),
+        "flags": json.dumps(values["flags"]),
+        "id": order.pk,
+        "held": order.version,
+        "type": event.type,
+        "schema": event.schema,
+        "data": json.dumps(data),
+        "facts": json.dumps(public),
+        "source": str(cause.source),
+        "actor": cause.actor,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ADVANCE, parameters)
+        if cursor.rowcount != 1:
+            raise NotLocked(f"Order {order.ref} moved past version {order.version} meanwhile.")
+    # Only now: a version raised before the refusal would fit the row at the second try, and overwrite it.
+    values.pop("state")
+    for name, value in values.items():
+        setattr(order, name, value)
+    return _tell(order, event, data, public, cause)
+
+
+# The lock already decides races; the version in WHERE makes a lost lock an error instead of a lost update.
+_ADVANCE = """
+WITH moved AS (
+    UPDATE orders_order
+       SET state = %(state)s, version = %(version)s, total = %(total)s, currency = %(currency)s,
+           captured = %(captured)s, refunded = %(refunded)s, disputed = %(disputed)s, flags = %(flags)s,
+           needs_review = %(needs_review)s, is_cancelling = %(is_cancelling)s, expires_at = %(expires_at)s,
+           changed_at = %(changed_at)s
+     WHERE id = %(id)s AND version = %(held)s
+ RETURNING id
+)
+INSERT INTO orders_orderevent (order_id, version, type, schema, data, state, facts, source, actor, at)
+SELECT id, %(version)s, %(type)s, %(schema)s, %(data)s::jsonb, %(state)s, %(facts)s::jsonb, %(source)s, %(actor)s,
+       %(changed_at)s
+  FROM moved
+"""
+
+
+def _tell(
+    order: Order, event: events.Event, data: dict[str, Any], public: dict[str, Any], cause: Cause
+) -> events.EventRecord:
+    """Send the signal that an event was appended."""
     written = events.EventRecord(
         order=order.ref,
         epoch=order.epoch,
-        version=row.version,
-        type=row.type,
-        state=str(row.state),
-        data=row.data,
-        facts=row.facts,
-        source=str(row.source),
-        actor=row.actor,
-        at=row.at,
+        version=order.version,
+        type=event.type,
+        state=str(order.state),
+        data=data,
+        facts=public,
+        source=str(cause.source),
+        actor=cause.actor,
+        at=order.changed_at,
     )
     order_event_recorded.send(sender=Order, record=written)
     return written

@@ -42,17 +42,31 @@ class JournalEpoch(models.Model):
         return self.word
 
 
+_LOCK = (
+    "SELECT o.*, (SELECT word FROM orders_journalepoch LIMIT 1) AS word FROM orders_order o WHERE "
+)
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def locked(self, ref: str) -> "Order":
         """The order, its row locked until the transaction ends. Raises `OrderNotFound`.
 
         The journal writes only to an order that was loaded here.
         """
-        word = models.Subquery(JournalEpoch.objects.values("word")[:1])
-        try:
-            order = self.select_for_update(of=("self",)).annotate(word=word).get(ref=ref)
-        except Order.DoesNotExist:
-            raise OrderNotFound(ref) from None
+        return self._locked("o.ref = %s", ref)
+
+    def locked_of(self, payment_id: int) -> "Order":
+        """The same for the order of a payment."""
+        return self._locked(
+            "o.id = (SELECT order_id FROM orders_payment WHERE id = %s)", payment_id
+        )
+
+    def _locked(self, where: str, value: str | int) -> "Order":
+        # Written out: half of what each event costs would else be spent on composing the same statement anew.
+        found = self.raw(_LOCK + where + " FOR UPDATE OF o", [value])
+        order = next(iter(found), None)
+        if order is None:
+            raise OrderNotFound(str(value))
         order.is_locked, order.epoch = True, order.word  # type: ignore[attr-defined]
         return order
 
