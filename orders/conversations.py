@@ -10,12 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import checks, commands, events, journal
+from orders.access import issue_grant
 from orders.cause import Cause
 from orders.commands import apply_snapshot
 from orders.decisions import INTENDED
 from orders.errors import IdempotencyConflict, IllegalMove, NothingToRefund, ProviderRefused
 from orders.models import Order, Payment, Refund
 from orders.payments import base, registry
+from orders.serialising import page_url
 from orders.states import MOVES, UNPAID, legal_moves
 
 
@@ -34,11 +36,11 @@ def start_payment(
     intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `IdempotencyConflict`,
     `ProviderRefused`.
     """
-    payment, is_new = _intend_payment(ref, mode, provider, idempotency_key)
+    payment, is_new = _intend_payment(ref, mode, provider, return_url, idempotency_key)
     if not is_new:
         return payment
     try:
-        told = registry.get(payment.provider).create(create_request(payment, return_url))
+        told = registry.get(payment.provider).create(create_request(payment))
     except base.Refused as refused:
         apply_snapshot(payment.pk, refused_snapshot(payment, refused), cause)
         raise ProviderRefused(f"{payment.provider} refused the payment: {refused}") from refused
@@ -52,7 +54,7 @@ def start_payment(
 
 @transaction.atomic
 def _intend_payment(
-    ref: str, mode: str, provider: str | None, key: str | None
+    ref: str, mode: str, provider: str | None, return_url: str, key: str | None
 ) -> tuple[Payment, bool]:
     order = Order.objects.locked(ref)
     if key and (earlier := order.payments.filter(idempotency_key=key).first()):
@@ -68,6 +70,8 @@ def _intend_payment(
         provider=name,
         mode=mode,
         idempotency_key=key,
+        # Written down, since a create that is repeated must be the same to the letter, and each grant is another.
+        return_url=return_url or page_url(ref, issue_grant([ref])),
         amount=order.total - max(0, order.captured - order.refunded),
         currency=order.currency,
     )
@@ -76,13 +80,13 @@ def _intend_payment(
     return payment, True
 
 
-def create_request(payment: Payment, return_url: str = "") -> base.CreatePayment:
+def create_request(payment: Payment) -> base.CreatePayment:
     home = settings.ORDERCAST_PUBLIC_URL
     return base.CreatePayment(
         merchant_ref=payment.ref,
         amount=payment.amount,
         currency=payment.currency,
-        return_url=return_url or f"{home}/orders/{payment.order.ref}/",
+        return_url=payment.return_url,
         callback_url=home + reverse("callback", args=[payment.provider]),
         confirm=payment.mode == Payment.Mode.SYNC,
         description=f"Order {payment.order.ref[:8]}",

@@ -33,6 +33,9 @@ class Payment(models.Model):
     failure_code = models.CharField(max_length=64, blank=True)
     is_offline = models.BooleanField(default=False)  # bank debit and the like: settles in days
     hold_ends_at = models.DateTimeField(null=True, blank=True)  # while authorised, where they say
+    return_url = models.CharField(
+        max_length=4000, blank=True
+    )  # where the checkout sends the customer back
     checkout_url = models.CharField(max_length=2000, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -1,8 +1,10 @@
 """Talking with a real provider process: what is intended is written down first, and survives every lost answer."""
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from orders import conversations
@@ -176,3 +178,26 @@ def test_an_unknown_provider_and_an_unknown_order_are_refused(provider: SandboxP
         conversations.start_payment("f" * 32, mode="sync", cause=API)
 
     assert not Payment.objects.exists()
+
+
+def test_a_repeated_create_sends_the_customer_back_to_where_the_first_would_have(
+    provider: SandboxProcess,
+) -> None:
+    order = an_order()
+    provider.set_faults({"fault": "answer_503", "calls": ["create"]})
+    payment = start(order, return_url="https://shop.example/thanks?order=7")
+
+    refresh(order)
+
+    assert payment.status == "intended"
+    assert theirs(provider, payment)["return_url"] == "https://shop.example/thanks?order=7"
+
+
+def test_without_an_address_of_the_shop_a_customer_comes_back_to_a_page_that_they_may_see(
+    provider: SandboxProcess,
+) -> None:
+    order = an_order()
+
+    payment = start(order)
+
+    assert Client().get(payment.return_url).status_code == HTTPStatus.OK
