@@ -127,6 +127,7 @@ class Stream:
             page.on_frame = self._latencies.on_frame
 
     def run(self) -> Figures:
+        self._entrant.settle()
         self._feed(self._size.warm_up)
         self._latencies.seconds.clear()
         process, frames = self._entrant.process, self._pages.frames

@@ -18,7 +18,7 @@ from orders.access import issue_grant
 from realtime import groups
 from realtime.messages import encode_event
 from tests.bench import journal, machine
-from tests.bench.publishing import ChannelLayer, Message, socketio_message
+from tests.bench.publishing import ChannelLayer, Message, socketio_message, wait_for_subscribers
 from tests.bench.sockets import Page, upgrade
 
 SOCKETIO = machine.ROOT / "tests" / "bench" / "peers" / "socketio"
@@ -64,6 +64,9 @@ class Entrant(ABC):
     @abstractmethod
     def message(self, ref: str, version: int) -> Message:
         """The event as it stands in Valkey's channel."""
+
+    def settle(self) -> None:  # noqa: B027 — as a rule a page that is ready has joined
+        """Wait until what is sent for any order is heard."""
 
     def commit(self, events: Sequence[tuple[str, int]]) -> None:  # noqa: B027 — nothing, as a rule
         """What stands behind the events; nothing, where there is no journal."""
@@ -125,6 +128,10 @@ class Ours(Entrant):
         topic = groups.order_topic(ref)
         hint = groups.hint_message(topic, [(self._epoch, version, self._frame(ref, version))])
         return self._layer.message(groups.group_name(topic), hint)
+
+    def settle(self) -> None:
+        # A page does not wait long for its group, since a position check covers it; here nothing may be lost.
+        wait_for_subscribers([self.message(ref, 0)[0] for ref in self.orders])
 
     def commit(self, events: Sequence[tuple[str, int]]) -> None:
         counts: dict[str, int] = {}

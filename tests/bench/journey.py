@@ -72,6 +72,8 @@ class _Caller:
 class _Journey:
     def __init__(self, entrant: Entrant, pages: Pages, size: Size) -> None:
         self._entrant, self._pages, self._size = entrant, pages, size
+        # An order's next move must not overtake the one before.
+        self._window = min(size.window, len(entrant.orders) // 2)
         self._callers: list[_Caller] = []
         self._moves = self._all_moves()
         self._latencies = Latencies()
@@ -110,7 +112,7 @@ class _Journey:
         """Callbacks a second when as many as the window holds are always on their way to a page."""
         began, before = time.perf_counter(), self._pages.frames
         while time.perf_counter() < began + seconds:
-            while self._sent - self._pages.frames < self._size.window:
+            while self._sent - self._pages.frames < self._window:
                 self._post()
             self._pages.pump(0.05)
         self._await(0)

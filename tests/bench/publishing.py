@@ -6,10 +6,12 @@ publisher, and that would be what is measured.
 
 import os
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
+import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 
 from tests.bench.sockets import LoadError
@@ -44,6 +46,16 @@ class Publisher:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def wait_for_subscribers(channels: Sequence[str], patience: float = 30.0) -> None:
+    """Until somebody listens to each of the channels."""
+    deadline = time.monotonic() + patience
+    with redis.Redis.from_url(os.environ["VALKEY_URL"]) as client:
+        while any(count == 0 for _, count in client.pubsub_numsub(*channels)):
+            if time.monotonic() > deadline:
+                raise LoadError(f"not all of {len(channels)} channels had a subscriber in time")
+            time.sleep(0.05)
 
 
 class ChannelLayer:

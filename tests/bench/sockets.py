@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 READ = 1 << 18  # bytes taken at once
 HANDSHAKES_AT_ONCE = 200
-PATIENCE = 60.0  # seconds that connecting may take
+PATIENCE = 180.0  # seconds that connecting may take, on a machine that is busy otherwise too
 _PING, _CLOSE, _TEXT = 0x89, 0x88, 0x81
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT is left behind
 

@@ -81,27 +81,28 @@ def test_less_memory_is_better() -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("name", sorted(BENCHES))
-def test_each_bench_runs_and_ends_with_its_line(name: str) -> None:
+def test_each_bench_runs_and_ends_with_its_line() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", name],
+        [sys.executable, "-m", "tests.bench", *BENCHES],
         cwd=ROOT,
         env={
             **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "VALKEY_URL")},
             "BENCH_ROUNDS": "1",
-            "BENCH_SECONDS": "0.5",
-            "BENCH_SOCKETS": "40",
+            "BENCH_SECONDS": "0.3",
+            "BENCH_SOCKETS": "100",
             "BENCH_WITHOUT": "socketio",
         },
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
 
     assert done.returncode == 0, done.stderr
-    line = json.loads(done.stdout.splitlines()[-1].removeprefix("BENCH "))
-    assert line["bench"] == name
-    assert line["ours"] > 0
-    assert line["tutorial"] > 0
-    assert line[BENCHES[name].key] == line["ours"]
+    said = [line for line in done.stdout.splitlines() if line.startswith("BENCH ")]
+    lines = [json.loads(line.removeprefix("BENCH ")) for line in said]
+    assert [line["bench"] for line in lines] == list(BENCHES)
+    # Of a hundred sockets' memory nothing can be said, and it may even shrink.
+    measured = [line for line in lines if line["bench"] != "memory"]
+    assert all(line["ours"] > 0 and line["tutorial"] > 0 for line in measured)
+    assert all(line[BENCHES[line["bench"]].key] == line["ours"] for line in lines)
