@@ -61,7 +61,14 @@ def _writer(request: HttpRequest, scope: Scope, ref: str | None = None) -> Princ
         if ref is not None:
             principal.visible(ref)
     except (Forbidden, OrderNotFound) as refused:
-        audit.note(scope, principal.cause(), ref or "", outcome=refused.code, detail=str(refused))
+        audit.note(
+            scope,
+            principal.cause(),
+            ref or "",
+            outcome=refused.code,
+            detail=str(refused),
+            is_kept=principal.is_trusted,
+        )
         raise
     return principal
 

@@ -14,7 +14,7 @@ from orders.principals import Principal
 from orders.schemas import Problem
 
 router = Router()
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 429, 503), Problem)
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), Problem)
 
 
 class WhyOut(Schema):

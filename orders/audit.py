@@ -1,8 +1,8 @@
 """Who asked for which write, from where and why, and whether it was done. Kept as rows, and said in the log.
 
 Where it came from is known from the log's context, which `backend.middleware` binds for each request. Limit: what is
-refused before anybody is known (no credentials, a bad token, too many requests) is in the log alone, so that strangers
-cannot fill a table. While the database is away, so is everything: the log alone says that something was tried.
+refused to guests, customers and whoever is not known is in the log alone, so that strangers cannot fill a table. While
+the database is away, the log alone says that something was tried.
 """
 
 from collections.abc import Iterator
@@ -44,9 +44,15 @@ def write(action: str, cause: Cause, order: str = "") -> Iterator[Write]:
 
 
 def note(
-    action: str, cause: Cause, order: str = "", *, outcome: str = DONE, detail: str = ""
+    action: str,
+    cause: Cause,
+    order: str = "",
+    *,
+    outcome: str = DONE,
+    detail: str = "",
+    is_kept: bool = True,
 ) -> None:
-    """Keep one entry. Never raises for a database that is away."""
+    """Say it in the log, and keep an entry. Never raises for a database that is away."""
     context = structlog.contextvars.get_contextvars()
     where = {name: str(context.get(name, ""))[:64] for name in ("address", "request_id")}
     say = log.info if outcome == DONE else log.warning
@@ -57,6 +63,8 @@ def note(
         source=str(cause.source),
         reason=cause.reason,
     )
+    if not is_kept:
+        return
     try:
         AuditEntry.objects.create(
             action=action,

@@ -54,6 +54,11 @@ class Principal:
     customer_id: int | None = None
     refs: frozenset[str] = frozenset()
 
+    @property
+    def is_trusted(self) -> bool:
+        """A service or staff: somebody whom the shop has given a name."""
+        return self.kind is Kind.SERVICE or self.source is Source.STAFF
+
     def cause(self, reason: str = "") -> Cause:
         return Cause(self.source, self.actor, reason)
 

@@ -60,8 +60,8 @@ def _issue(claims: dict[str, Any], lifetime: timedelta) -> str:
     secret, key_id = keys.signing()
     claims |= {
         "aud": AUDIENCE,
-        # To the millisecond: a token issued just after a revocation is not among those revoked.
-        "iat": round(now.timestamp(), 3),
+        # Not rounded: what is issued just after a revocation is good, and what was just before is not.
+        "iat": now.timestamp(),
         "exp": (now + lifetime).timestamp(),
         "jti": secrets.token_urlsafe(9),
     }

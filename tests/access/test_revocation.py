@@ -180,3 +180,15 @@ def _issue(*words: str) -> str:
     out = StringIO()
     call_command("issue_token", *words, stdout=out)
     return out.getvalue().strip()
+
+
+def test_a_token_can_be_revoked_in_the_very_moment_of_its_birth() -> None:
+    ref = an_order().ref
+    tokens = [access.read_token(access.issue_grant([ref])) for _ in range(50)]
+    for token in tokens:
+        revocation.revoke(revocation.token_of(token), actor="test")
+        last = access.read_token(access.issue_grant([ref]))
+        revocation.revoke(revocation.order(ref), actor="test")
+        assert not access.still_valid(last)
+
+    assert set(access.lapsed(tokens)) == set(tokens)

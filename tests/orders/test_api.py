@@ -249,6 +249,7 @@ def test_the_description_is_valid_and_lists_every_endpoint() -> None:
         ("/api/orders/{ref}/cancel", "post"),
         ("/api/orders/{ref}/refunds", "post"),
         ("/api/orders/{ref}/refresh", "post"),
+        ("/api/orders/{ref}/why", "get"),
     }
     for methods in described["paths"].values():
         for operation in methods.values():
