@@ -51,10 +51,11 @@ def refresh_payment(
     look = _ask(payment, cause)
     look = replace(look, took_ms=round((time.monotonic() - began) * 1000))
     _conclude(payment, look, cause, claim)
-    if look.found in _ANSWERED:
-        _call_off_if_unwanted(payment_id, cause)
-        _expire_if_due(payment_id, cause)
-    state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
+    after = Payment.objects.select_related("order").get(pk=payment_id)
+    state = after.order.state
+    if look.found in _ANSWERED and (_is_unwanted(after) or _is_overdue(after.order)):
+        _close(after, cause)
+        state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
     return Refreshed(payment=payment.ref, found=look.found, detail=look.detail, state=state)
 
 
@@ -75,8 +76,9 @@ def _ask(payment: Payment, cause: Cause) -> checks.Look:
     except registry.UnknownProvider as error:
         return checks.Look(found="error", detail=str(error))
     try:
-        _repeat_unanswered(payment, cause)
-        seen = Order.objects.values_list("version", flat=True).get(pk=payment.order_id)
+        seen = payment.order.version
+        if _repeat_unanswered(payment, cause):
+            seen = Order.objects.values_list("version", flat=True).get(pk=payment.order_id)
         told = provider.fetch(payment.ref, payment.provider_ref or None)
     except base.NotFound as error:
         if payment.status != INTENDED:
@@ -88,10 +90,13 @@ def _ask(payment: Payment, cause: Cause) -> checks.Look:
     return checks.Look(found=outcome, detail=detail)
 
 
-def _repeat_unanswered(payment: Payment, cause: Cause) -> None:
-    for refund in payment.refunds.filter(status=INTENDED):
+def _repeat_unanswered(payment: Payment, cause: Cause) -> int:
+    """Send again what was never answered; returns how much there was of it."""
+    unanswered = list(payment.refunds.filter(status=INTENDED)) if payment.captured else []
+    for refund in unanswered:
         with suppress(ProviderRefused):  # recorded already, and no reason not to look at the rest
             conversations.send_refund(refund, cause)
+    return len(unanswered)
 
 
 def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.Look:
@@ -111,24 +116,28 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     return checks.Look(found=outcome, detail=detail or "created again with the same key")
 
 
-def _call_off_if_unwanted(payment_id: int, cause: Cause) -> None:
-    """Call off what could still be paid for an order that is paid, closed or being cancelled."""
-    payment = Payment.objects.select_related("order").get(pk=payment_id)
+def _is_unwanted(payment: Payment) -> bool:
+    """It could still be paid there, and its order is paid, closed or being cancelled."""
     order = payment.order
-    if payment.status in _OPEN_THERE and (order.is_cancelling or order.state not in UNPAID):
-        conversations.call_off(payment, cause, is_urgent=False)
+    return payment.status in _OPEN_THERE and (order.is_cancelling or order.state not in UNPAID)
 
 
-def _expire_if_due(payment_id: int, cause: Cause) -> None:
-    """The provider has just been asked: past the deadline, call off what can still be paid there, then expire.
+def _is_overdue(order: Order) -> bool:
+    is_past = order.expires_at is not None and order.expires_at <= timezone.now()
+    return is_past and order.state in UNPAID
+
+
+def _close(payment: Payment, cause: Cause) -> None:
+    """The provider has just been asked: call off what nobody wants any more, and expire what is past its deadline.
 
     Limit: an order with an attempt that the provider does not call off stays as it is, until its checks are exhausted.
     """
-    order = Order.objects.get(payments=payment_id)
-    now = timezone.now()
-    if order.expires_at is None or order.expires_at > now or order.state not in UNPAID:
+    order = payment.order
+    if _is_unwanted(payment):
+        conversations.call_off(payment, cause, is_urgent=False)
+    if not _is_overdue(order):
         return
     waiting = {base.PaymentStatus.PENDING, base.PaymentStatus.FAILED}
-    for payment in order.payments.filter(status__in=waiting).exclude(provider_ref=""):
-        conversations.call_off(payment, cause, is_urgent=False)
-    deadlines.expire_order(order.ref, now=now, cause=cause)
+    for other in order.payments.filter(status__in=waiting).exclude(provider_ref=""):
+        conversations.call_off(other, cause, is_urgent=False)
+    deadlines.expire_order(order.ref, now=timezone.now(), cause=cause)

@@ -1,21 +1,26 @@
-"""`python -m tests.bench fanout|spread|memory|resume|journey`: measures on this machine, over loopback only."""
+"""`python -m tests.bench NAME…`: measures on this machine, over loopback only."""
 
 import signal
 import sys
+from functools import partial
 
 from tests.bench import machine, sockets
+
+BESIDE_PEERS = ("fanout", "spread", "memory", "resume", "journey")
+OF_THE_DATABASE = ("reconcile", "journal")
 
 
 def main(names: list[str]) -> int:
     """Run the benches named, in their order. Returns the exit code."""
-    known = ("fanout", "spread", "memory", "resume", "journey")
+    known = (*BESIDE_PEERS, *OF_THE_DATABASE)
     if not names or set(names) - set(known):
         print(f"usage: make bench BENCH={'|'.join(known)}", file=sys.stderr)
         return 2
     # SIGTERM as Ctrl-C: everything that was started is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sockets.raise_limit()
-    machine.load_on_its_core()
+    if set(names) <= set(BESIDE_PEERS):
+        machine.load_on_its_core()
     try:
         with machine.servers_started():
             return _measure(names)
@@ -31,12 +36,14 @@ def _measure(names: list[str]) -> int:
     from django.core.management import call_command
     from django.db import connection
 
-    from tests.bench import rounds
+    from tests.bench import appending, reconcile, rounds
 
+    of_the_database = {"reconcile": reconcile.run, "journal": appending.run}
     try:
         call_command("prepare", verbosity=0)
         for name in names:
-            line = rounds.run(name, lambda words: print(words, flush=True))
+            run = of_the_database.get(name) or partial(rounds.run, name)
+            line = run(lambda words: print(words, flush=True))
             print(line, flush=True)
     except (sockets.LoadError, machine.NotReady) as failed:
         print(f"bench failed: {failed}", file=sys.stderr)
