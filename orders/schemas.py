@@ -42,6 +42,11 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
 
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
+ReturnUrl = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s\x00-\x20\x7f]{1,1900}$"),
+    AfterValidator(_storable),
+]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_storable), AfterValidator(_small)]
 
 
@@ -60,7 +65,7 @@ class OrderIn(Schema, extra="forbid"):
 class PaymentIn(Schema, extra="forbid"):
     mode: Literal["callback", "sync"] = "callback"
     provider: Annotated[str, StringConstraints(pattern="^[a-z0-9_]{1,32}$")] | None = None
-    return_url: Annotated[str, StringConstraints(pattern="^https?://[^\\s]{1,1900}$")] | None = None
+    return_url: ReturnUrl | None = None
 
 
 class ReasonIn(Schema, extra="forbid"):
