@@ -160,9 +160,8 @@ def _walk(held: Held, told: Snapshot) -> Decision:
     if walk.illegal:
         return Decision(verdict=Verdict.STEP_BACK, detail=walk.illegal)
     is_new = bool(walk.steps) or told.status != held.status
-    return Decision(
-        verdict=Verdict.APPLY if is_new else Verdict.NOTHING_NEW, steps=tuple(walk.steps)
-    )
+    verdict = Verdict.APPLY if is_new else Verdict.NOTHING_NEW
+    return Decision(verdict=verdict, steps=tuple(walk.steps))
 
 
 def _payment_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
@@ -270,6 +269,11 @@ def _refund_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
         walk.make("refund_changed", event, to=to)
     else:
         walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
+    over = _captured(held, told) - event.refunded - held.order_total
+    if (
+        changed < 0 and over > 0
+    ):  # what was to go back is still here, and the rest was paid meanwhile
+        walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total is here"))
 
 
 def _dispute_steps(walk: _Walk, held: Held, told: Snapshot) -> None:

@@ -159,3 +159,15 @@ def test_what_was_given_back_before_it_was_paid_counts_when_it_is() -> None:
         ("refund_changed", "refund.changed"),
     ]
     assert all(step.event.type != "order.flagged" for step in decision.steps)
+
+
+def test_a_refund_that_fails_after_the_rest_was_paid_leaves_too_much_here() -> None:
+    half_back = replace(
+        held("captured", "partially_refunded", captured=500, refunded=250),
+        order_captured=1_250,
+        refunds={"r1": "succeeded"},
+    )
+
+    decision = decide(half_back, told("captured", captured=500, refunds=(refund(250, "failed"),)))
+
+    assert [step.event.type for step in decision.steps][-2:] == ["refund.changed", "order.flagged"]
