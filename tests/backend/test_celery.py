@@ -61,7 +61,7 @@ class Worker:
         )
         assert enqueued.returncode == 0
         return eventually(
-            lambda: self.says("succeeded") > before, 15, saying="the worker does a task"
+            lambda: self.says("succeeded") > before, 40, saying="the worker does a task"
         )
 
 
