@@ -49,7 +49,7 @@ fuzz: sync-dev ## Throw all that is nasty at every door, at length (ARGS="--fram
 prove: sync-dev ## Thousands of examples of the state machine (EXAMPLES=2000, SEED= plays a run again)
 	@EXAMPLES=$(EXAMPLES) SEED=$(SEED) $(PY) -m tests.prove
 
-bench: sync-dev ## Measure beside the tutorial and Socket.IO: BENCH=fanout, spread, memory, resume or journey
+bench: sync-dev ## Measure, beside peers where there are any: BENCH=fanout, spread, memory, resume, journey, reconcile or journal
 	@exec $(PY) -m tests.bench $(or $(BENCH),fanout)
 
 lock: .uv/path ## Lock the dependencies anew (ARGS=--upgrade for newer ones)
