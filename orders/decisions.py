@@ -13,20 +13,15 @@ from orders.states import CLOSED_UNPAID, MOVES, SETTLED, UNPAID, State, settled_
 
 INTENDED = "intended"  # our own word, before the provider has ever answered
 
-_RANK = {
-    INTENDED: 0,
-    PaymentStatus.PENDING: 1,
-    PaymentStatus.PROCESSING: 2,
-    PaymentStatus.AUTHORISED: 3,
-    PaymentStatus.FAILED: 4,
-    PaymentStatus.CANCELLED: 4,
-    PaymentStatus.EXPIRED: 4,
-    PaymentStatus.CAPTURED: 5,
-}
+# How far a payment has come. An end is behind all of these, and money taken behind every end.
+_LADDER = (INTENDED, PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
 _DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
-LIVE = frozenset(
-    {INTENDED, PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED}
-)
+_RANK: dict[str, int] = {
+    **{status: rank for rank, status in enumerate(_LADDER)},
+    **dict.fromkeys(_DEAD, len(_LADDER)),
+    PaymentStatus.CAPTURED: len(_LADDER) + 1,
+}
+LIVE = frozenset(_LADDER)
 
 
 class Verdict(StrEnum):
