@@ -197,11 +197,11 @@ def _save_payment(payment: Payment, told: Snapshot) -> None:
 
 def _remember_address(payment: Payment, told: Snapshot) -> None:
     """Where the payment is found at the provider: known from whichever message comes first."""
-    if payment.provider_ref == told.provider_ref and payment.checkout_url:
-        return
+    before = payment.provider_ref, payment.checkout_url
     payment.provider_ref = told.name_after(payment.provider_ref)
     payment.checkout_url = told.checkout_url or payment.checkout_url
-    payment.save(update_fields=["provider_ref", "checkout_url"])
+    if before != (payment.provider_ref, payment.checkout_url):
+        payment.save(update_fields=["provider_ref", "checkout_url"])
 
 
 def _settle_refunds(payment: Payment, told: Snapshot) -> int:
