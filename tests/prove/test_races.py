@@ -12,7 +12,8 @@ from orders import commands, conversations, refreshing, verifying
 from orders.errors import OrderError
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment
 from tests.prove import provider, truth
-from tests.prove.machine import API, STAFF, TOTAL, everything_is_due, histories
+from tests.prove.machine import API, STAFF, TOTAL
+from tests.prove.rows import everything_is_due, histories
 from workers import reconciler
 
 ROUNDS = 6
