@@ -216,7 +216,7 @@ def _list(view: View, belongs: Callable[[Payment], bool]) -> Handler:
                 p for p in newest if p.dialect == "stripe" and belongs(p) and _is_asked(p, params)
             ]
             found = [view(sandbox, payment, expand) for payment in ours]
-            return json_response(_page(found, params))
+            return json_response(_page(found, params, request.url.path))
 
         return await answered(sandbox, "fetch", "", work, refused)
 
@@ -235,19 +235,21 @@ def _is_asked(payment: Payment, params: Params) -> bool:
     return True
 
 
-def _page(found: list[Params], params: Params) -> Params:
+def _page(found: list[Params], params: Params, url: str) -> Params:
+    """`url` is where the SDK asks for the next page."""
     if after := params.get("starting_after"):
         ids = [each["id"] for each in found]
         found = found[ids.index(after) + 1 :] if after in ids else []
     limit = int(params.get("limit", 10))
-    return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
+    has_more = len(found) > limit
+    return {"object": "list", "url": url, "data": found[:limit], "has_more": has_more}
 
 
 def _parts(of: Callable[[Payment], list[Params]]) -> Handler:
     async def listed(request: Request, sandbox: Sandbox) -> Response:
         params = form(request.url.query)
         payment = _found(sandbox, _needed(params, "payment_intent"))
-        work = lambda: json_response(_page(of(payment), params))  # noqa: E731
+        work = lambda: json_response(_page(of(payment), params, request.url.path))  # noqa: E731
         return await answered(sandbox, "fetch", payment.merchant_ref, work, refused)
 
     return listed
