@@ -11,16 +11,22 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check story prove fuzz bench lock clean reset sync-demo sync-dev
+.PHONY: help demo test check story prove fuzz bench screenshots test-browser lock clean reset sync-demo sync-dev
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: sync-demo ## Everything in one terminal: PostgreSQL, Valkey, web, worker, beat and a payment sandbox
 	@exec $(PY) manage.py up $(ARGS)
 
 test: sync-dev ## All tests, on PostgreSQL and Valkey of their own
 	@exec $(PY) -m pytest -n auto $(ARGS)
+
+test-browser: sync-dev ## Only the tests that drive a real Chromium, and Node's of the browser client
+	@exec $(PY) -m pytest tests/browser $(ARGS)
+
+screenshots: sync-dev ## Draw docs/screenshots anew, from the running stack
+	@exec $(PY) -m tests.browser.screenshots $(ARGS)
 
 check: export ORDERCAST_DEMO = true
 check: sync-dev ## Format, lint, types, import contracts, migrations, settings for production
