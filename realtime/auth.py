@@ -27,6 +27,7 @@ _threads = DatabaseThreads("access", 2)
 
 WINDOW = 0.005  # seconds; asks that come within it go into one query
 ASKS_PER_QUERY = 200
+IN_SUBPROTOCOL = "bearer."  # beside `orders.v1`, which is the one that is answered with
 
 
 class Denied(Exception):
@@ -83,8 +84,14 @@ async def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
     return await _threads.run(access.lapsed, many)
 
 
+async def still_seen(asked: Mapping[int, set[str]]) -> dict[int, set[str]]:
+    """Which of these orders each user may see now: one query for all customers. Raises the database's errors."""
+    return await _threads.run(access.still_seen, asked)
+
+
 def access_of(scope: Mapping[str, Any]) -> Access:
-    """What the handshake or request brings along: `?token=`, `Authorization: Bearer`, a session. Raises `Denied`.
+    """What the handshake or request brings along: `?token=`, `Authorization: Bearer`, the subprotocol `bearer.<token>`,
+    a session. Raises `Denied`.
 
     A page of another site may bring a token, but never rides on its visitor's cookies.
     """
@@ -95,6 +102,12 @@ def access_of(scope: Mapping[str, Any]) -> Access:
     scheme, _, bearer = headers.get(b"authorization", "").partition(" ")
     if scheme.lower() == "bearer" and bearer.strip():
         tokens.append(bearer.strip())
+    # A browser can set no header on a WebSocket, and an address ends up in logs: this is its third way.
+    tokens += [
+        offered.removeprefix(IN_SUBPROTOCOL)
+        for offered in scope.get("subprotocols", ())
+        if offered.startswith(IN_SUBPROTOCOL)
+    ]
     for token in tokens:
         found.add(token)
     if is_own_origin(headers):

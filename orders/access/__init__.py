@@ -22,7 +22,7 @@ from orders.access.revocation import (
     revoke,
     still_valid,
 )
-from orders.access.sight import visible_refs, visible_to
+from orders.access.sight import still_seen, visible_refs, visible_to
 from orders.access.tokens import (
     GRANT_LIFETIME,
     is_service_token,
@@ -52,6 +52,7 @@ __all__ = [
     "read_grant",
     "read_token",
     "revoke",
+    "still_seen",
     "still_valid",
     "visible_refs",
     "visible_to",
