@@ -1,6 +1,7 @@
 """The door for providers: `POST /callbacks/<provider>/`. A 2xx means committed."""
 
 import logging
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
@@ -10,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from psycopg_pool import PoolTimeout
 
-from orders import limits, receipts
+from orders import limits, malformed, receipts
 from orders.limits import Door, TooMany
 from orders.payments import registry
 from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
@@ -18,6 +19,7 @@ from orders.redaction import redact
 
 log = logging.getLogger(__name__)
 
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 MAX_BODY = 256 * 1024  # bytes; the largest provider's callbacks are a few KB
 
 
@@ -58,12 +60,14 @@ def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
             error,
             redact(body.decode("utf-8", "replace")),
         )
+        with suppress(*_AWAY):  # it is in the log, and comes again
+            malformed.keep(provider.name, str(error), body=body, headers=request.headers)
         return AckOutcome.MALFORMED
     try:
         with transaction.atomic():
             for event in found:
                 receipts.accept(provider.name, event, body=body, headers=request.headers)
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except _AWAY as error:
         log.error(
             "the database is away, %s is asked to send its callback again: %s", provider.name, error
         )

@@ -111,7 +111,6 @@ FORGED = "whsec_" + "Zm9yZ2VkLWJ5LXNvbWVib2R5LWVsc2Utb3V0LXRoZXJl"
 def _broken(payment: Payment) -> dict[str, tuple[bytes, dict[str, str]]]:
     body = message(payment, "captured")
     good, now = signed(body), timezone.now()
-    nul = message(payment, "captured", failure_code="a\x00b")
     return {
         "another secret": (body, signed(body, secret=FORGED)),
         "changed on the way": (body.replace(b"1000", b"9000"), good),
@@ -124,21 +123,43 @@ def _broken(payment: Payment) -> dict[str, tuple[bytes, dict[str, str]]]:
         "from the future": (body, signed(body, at=now + timedelta(minutes=6))),
         "NUL bytes": (b"\x00" * 100, good),
         "not UTF-8": (b"\xff\xfe" + body, good),
-        "signed, and a NUL in a text": (nul, signed(nul)),
-        "signed, and no JSON": (b"{", signed(b"{")),
-        "signed, and not an object": (b"[1]", signed(b"[1]")),
-        "signed, and nothing in it": (b"{}", signed(b"{}")),
-        "signed, nested without end": (b"[" * 9_000, signed(b"[" * 9_000)),
     }
 
 
-def test_what_is_forged_or_makes_no_sense_is_refused_and_changes_nothing(payment: Payment) -> None:
+def _signed_nonsense(payment: Payment) -> dict[str, bytes]:
+    return {
+        "a NUL in a text": message(payment, "captured", failure_code="a\x00b"),
+        "no JSON": b"{",
+        "not an object": b"[1]",
+        "nothing in it": b"{}",
+        "nested without end": b"[" * 9_000,
+    }
+
+
+def test_what_is_forged_is_refused_and_changes_nothing(payment: Payment) -> None:
     before = database_contents()
 
     answers = {name: post(*parts).status_code for name, parts in _broken(payment).items()}
 
     assert answers == dict.fromkeys(answers, 400)
     assert database_contents() == before
+
+
+def test_what_is_signed_and_makes_no_sense_is_refused_and_kept_once_for_a_person(
+    payment: Payment,
+) -> None:
+    nonsense = _signed_nonsense(payment)
+
+    answers = [post(body, signed(body)).status_code for body in nonsense.values() for _ in "ab"]
+
+    assert answers == [400] * 2 * len(nonsense)
+    assert (state_of(payment), types_of(payment.order)[-1]) == (
+        "awaiting_payment",
+        "payment.started",
+    )
+    kept = CallbackReceipt.objects.filter(needs_review=True, outcome="malformed").order_by("pk")
+    assert [(r.deliveries, bool(r.detail)) for r in kept] == [(2, True)] * len(nonsense)
+    assert kept[1].body == "{"
 
 
 def test_an_unknown_provider_is_not_found(payment: Payment) -> None:
