@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from orders import conversations
+from orders.commands import apply_snapshot
 from orders.errors import (
     IdempotencyConflict,
     IllegalMove,
@@ -12,7 +14,8 @@ from orders.errors import (
     ProviderRefused,
 )
 from orders.models import Order, Payment, Refund
-from tests.builders import API, an_order, at_once, types_of
+from orders.payments import registry
+from tests.builders import API, a_payment, an_order, at_once, types_of
 from tests.orders.talking import looks, paid, refresh, start, theirs
 from tests.sandbox import SandboxProcess
 
@@ -171,6 +174,25 @@ def test_a_payment_that_never_arrived_there_is_closed_when_it_is_called_off(
     assert (cancelled.state, payment.status, payment.failure_code) == (
         "cancelled", "failed", "never_sent",
     )  # fmt: skip
+
+
+def test_a_create_that_arrives_there_after_its_order_was_cancelled_is_called_off_by_the_next_look(
+    provider: SandboxProcess,
+) -> None:
+    order = an_order()
+    payment = a_payment(order)  # written down, and its create call still on the way
+    cancelled = conversations.cancel_order(order.ref, reason="", cause=API)
+    assert cancelled.state == "cancelled"
+
+    made = registry.get("house").create(conversations.create_request(payment))
+    apply_snapshot(payment.pk, made, API)
+    payment.refresh_from_db()
+    assert payment.next_check_at is not None
+    assert payment.next_check_at <= timezone.now()  # the next tick looks
+    refresh(order)
+
+    assert theirs(provider, payment)["status"] == "cancelled"
+    assert (order.state, order.flags) == ("cancelled", [])
 
 
 def test_a_payment_that_they_once_had_is_not_closed_because_they_forgot_it(
