@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check story prove fuzz bench screenshots test-browser lock clean reset sync-demo sync-dev
+.PHONY: help demo test check story prove fuzz chaos bench screenshots test-browser lock clean reset sync-demo sync-dev
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz: sync-dev ## Throw all that is nasty at every door, at length (ARGS="--fram
 
 prove: sync-dev ## Thousands of examples of the state machine (EXAMPLES=2000, SEED= plays a run again)
 	@EXAMPLES=$(EXAMPLES) SEED=$(SEED) $(PY) -m tests.prove
+
+chaos: sync-dev ## Kill everything while hundreds of pages watch; none may lose anything (CHAOS_SECONDS=60, SEED= plays a plan again)
+	@CHAOS_SECONDS=$(CHAOS_SECONDS) SEED=$(SEED) $(PY) -m tests.chaos
 
 bench: sync-dev ## Measure, beside peers where there are any: BENCH=fanout, spread, memory, resume, journey, reconcile or journal
 	@exec $(PY) -m tests.bench $(or $(BENCH),fanout)

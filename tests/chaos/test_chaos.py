@@ -1,0 +1,71 @@
+"""A short run of `make chaos`, and that it leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from tests.sandbox import ROOT
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.stack
+SEED = "4"
+
+
+@pytest.fixture
+def harness() -> Iterator["subprocess.Popen[str]"]:
+    """`make chaos`, ten seconds of it with few pages."""
+    environment = {**os.environ, "CHAOS_SECONDS": "10", "CHAOS_PAGES": "60", "SEED": SEED}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        yield process
+        process.send_signal(signal.SIGKILL)
+
+
+def test_ten_seconds_of_chaos_lose_nothing(harness: "subprocess.Popen[str]") -> None:
+    said, _ = harness.communicate(timeout=240)
+
+    assert harness.returncode == 0, said
+    assert f"SEED={SEED}" in said
+    result = json.loads(said.splitlines()[-1].removeprefix("CHAOS "))
+    assert set(result["kills"].values()) == {1}
+    assert result["pages"] == 60
+    assert result["frames"] > result["events"] > 50
+    for kind in ("lost", "doubled", "out_of_order", "callbacks_acknowledged_but_not_committed"):
+        assert result[kind] == 0, said
+
+
+def test_a_killed_harness_takes_everything_with_it(harness: "subprocess.Popen[str]") -> None:
+    assert harness.stdout is not None
+    for line in harness.stdout:
+        if line.startswith("everything is ready"):
+            break
+    folder = line.rpartition(" ")[2].strip()
+    left = psutil.Process(harness.pid).children(recursive=True)
+    names = " ".join(word for each in left for word in each.cmdline())
+    assert all(part in names for part in ("uvicorn", "worker", "beat", "sandbox", "postgres"))
+
+    harness.kill()
+    harness.wait()
+
+    eventually(lambda: not [each for each in left if _runs(each)], 30)
+    eventually(lambda: not os.path.exists(folder), 10)  # noqa: PTH110 — asked of a string
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

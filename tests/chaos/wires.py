@@ -1,0 +1,80 @@
+"""Lines that break: a TCP proxy for each page, and one in front of both web processes.
+
+The one of `tests.proxy` has two threads for each connection; hundreds of pages need one that lives on a loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+Targets = Callable[[], list[int]]  # ports to try, the best first
+
+
+class Wire:
+    """Forwards what is opened to `port` to the first of `targets()` that takes it."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._swallows = False
+        self.port = 0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+
+    def cut(self) -> None:
+        """Reset everything that is open; what is opened from now on works."""
+        self._swallows = False
+        self._flows.set()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def swallow(self) -> None:
+        """A black hole, until it is cut: nothing is closed, and nothing arrives."""
+        self._swallows = True
+
+    def hold(self) -> None:
+        """Stop forwarding, until `flow`; then everything arrives, late."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        self._flows.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        for port in self._targets():
+            with suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                break
+        else:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
+        self._writers.add(far_writer)
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            task = asyncio.create_task(self._pump(source, sink))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                await self._flows.wait()
+                if not self._swallows:
+                    sink.write(data)
+                    await sink.drain()
+        except OSError:
+            sink.transport.abort()  # a reset is passed on as one
+        finally:
+            self._writers.discard(sink)
+            sink.close()
