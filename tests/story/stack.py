@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from backend.servers import start_reaper
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90  # seconds until it is ready
 
@@ -62,6 +64,8 @@ def started_stack(*options: str, **environment: str) -> Iterator[Stack]:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=settings, stdout=output, stderr=subprocess.STDOUT
             )
+        # Should this process be killed, everything goes too: `up` stops its parts on SIGTERM.
+        reaper = start_reaper(f"TERM:{process.pid}", remove=Path(folder))
         stack = Stack(
             f"http://127.0.0.1:{port}",
             f"http://127.0.0.1:{sandbox_port}",
@@ -76,6 +80,8 @@ def started_stack(*options: str, **environment: str) -> Iterator[Stack]:
             yield stack
         finally:
             stop(process)
+            reaper.kill()
+            reaper.wait()
 
 
 def stop(process: subprocess.Popen[bytes], patience: float = 30) -> int:
