@@ -1,9 +1,13 @@
-"""The pages that customers see: one order, my orders, and where to begin. Right without JavaScript; live with it."""
+"""The pages that customers see: one order, its receipt, my orders, and where to begin.
+
+Right without JavaScript; live with it. In which language, `backend.languages` decides.
+"""
 
 import re
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
@@ -14,18 +18,18 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from orders import access, conversations, money, queries
+from orders import access, audit, conversations, money, queries
 from orders.cause import Cause, Source
 from orders.errors import IllegalMove, ProviderRefused
 from orders.models import Order, Payment
 from orders.payments.base import PaymentStatus
 from orders.serialising import page_url
 from orders.states import UNPAID
-from realtime import order_view, words
+from realtime import order_view, receipt_view, words
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 
-LISTED = 50  # orders on "my orders", the newest
+LISTED = 25  # orders on each page of "my orders"
 
 _REF = re.compile("[0-9a-f]{32}")
 _OPEN = ("intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
@@ -42,21 +46,31 @@ def start(request: HttpRequest) -> HttpResponse:
 @login_required(login_url="login")
 @require_safe
 def my_orders(request: HttpRequest) -> HttpResponse:
-    """The newest orders of whoever is logged in, live."""
-    orders = Order.objects.filter(customer=request.user.pk).order_by("-pk")[:LISTED]
+    """The orders of whoever is logged in, the newest first, live. `?before=<ref>` leads to older ones."""
+    mine = Order.objects.filter(customer=request.user.pk).order_by("-pk")
+    before = mine.filter(ref=request.GET.get("before", "")[:32]).values_list("pk", flat=True).first()
+    found = list((mine.filter(pk__lt=before) if before else mine)[: LISTED + 1])
+    orders = found[:LISTED]
     word = queries.epoch()
-    rows = [
-        {
-            "order": order,
-            "title": order_view.title_of(order),
-            "says": words.STATES[order.state],
-            "total": money.written(order.total, order.currency),
-        }
-        for order in orders
-    ]
     watched = [{"order": r.ref, "cursor": {"epoch": word, "version": r.version}} for r in orders]
-    page = {"orders": watched, **words.for_browser()}
-    return _page(request, "orders", {"rows": rows, "page": page})
+    context = {
+        "rows": [_row(order) for order in orders],
+        "is_older": before is not None,
+        "older": orders[-1].ref if len(found) > LISTED else "",
+        "page": {"orders": watched, **words.for_browser()},
+    }
+    return _page(request, "orders", context)
+
+
+def _row(order: Order) -> dict[str, Any]:
+    facts = {"captured": order.captured, "refunded": order.refunded}
+    key = order_view.shown_as(order.state, facts, is_cancelling=order.is_cancelling)
+    return {
+        "order": order,
+        "title": order_view.title_of(order),
+        "says": words.SHOWN[key],
+        "total": money.written(order.total, order.currency),
+    }
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -68,13 +82,33 @@ def order(request: HttpRequest, ref: str) -> HttpResponse:
     grant = request.GET.get("grant", "")
     found, has_run_out = _visible(request, ref, grant)
     if found is None:
-        context = {"has_run_out": has_run_out, "asked_for": request.get_full_path()}
-        return _page(request, "no_order", context, status=404)
+        return _page(request, "no_order", {"has_run_out": has_run_out}, status=404)
     if request.method == "POST":
         return _pay(request, found, grant)
     view = order_view.of(found)
     page = {**view.for_browser(), "grant": grant}
-    return _page(request, "order", {"view": view, "page": page})
+    context = {"view": view, "page": page, "receipt": _with(grant, "receipt", ref)}
+    return _page(request, "order", context)
+
+
+@require_safe
+def receipt(request: HttpRequest, ref: str) -> HttpResponse:
+    """What came and what went back, for printing; to the order itself as long as no money has come."""
+    grant = request.GET.get("grant", "")
+    found, has_run_out = _visible(request, ref, grant)
+    if found is None:
+        return _page(request, "no_order", {"has_run_out": has_run_out}, status=404)
+    back = _with(grant, "order", ref)
+    view = receipt_view.of(found)
+    if view is None:
+        return redirect(back)
+    return _page(request, "receipt", {"receipt": view, "back": back})
+
+
+def _with(grant: str, name: str, ref: str) -> str:
+    """The page's address, with the grant if there is one."""
+    query = f"?{urlencode({'grant': grant})}" if grant else ""
+    return f"{reverse(name, args=[ref])}{query}"
 
 
 def _visible(request: HttpRequest, ref: str, grant: str) -> tuple[Order | None, bool]:
@@ -118,14 +152,16 @@ def _pay(request: HttpRequest, order: Order, grant: str) -> HttpResponse:
 def _begin(request: HttpRequest, order: Order, latest: Payment | None, grant: str) -> Payment:
     # Two presses of one button, or one in each of two tabs, follow the same attempt: they get the same new one.
     key = f"page-after-{latest.pk if latest else 0}"
-    actor = request.user.get_username() or "guest"
-    return conversations.start_payment(
-        order.ref,
-        mode=Payment.Mode.CALLBACK,
-        cause=Cause(Source.API, actor, "order page"),
-        return_url=page_url(order.ref, grant),
-        idempotency_key=key,
-    )
+    source = Source.STAFF if request.user.is_staff else Source.API
+    cause = Cause(source, request.user.get_username() or "guest", "order page")
+    with audit.write("payment.start", cause, order.ref):
+        return conversations.start_payment(
+            order.ref,
+            mode=Payment.Mode.CALLBACK,
+            cause=cause,
+            return_url=page_url(order.ref, grant),
+            idempotency_key=key,
+        )
 
 
 def _page(
@@ -136,6 +172,11 @@ def _page(
         request, f"realtime/{name}.html", {"log_in": log_in, **(context or {})}, status=status
     )
     return _guarded(answer)
+
+
+def shop(_request: HttpRequest) -> dict[str, str]:
+    """For every template: whose pages these are."""
+    return {"shop": settings.ORDERCAST_SHOP_NAME}
 
 
 class LogIn(LoginView):

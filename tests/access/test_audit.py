@@ -9,6 +9,7 @@ import pytest
 import structlog
 from django.db import Error, connection, transaction
 from django.test import Client
+from pytest_django import Settings
 
 from backend import logs
 from orders import access, audit
@@ -82,6 +83,26 @@ def test_staff_who_act_in_the_admin_are_noted_by_name(
 
     assert entries() == [("admin_revoke_links", order.ref, "rosa", "staff", "done")]
     assert not access.lapsed([access.read_token(access.issue_grant([order.ref]))])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "source"),
+    [("rosa", {"is_staff": True}, "staff"), ("ada", {}, "api")],
+    ids=["staff", "a customer"],
+)
+def test_who_pays_on_a_page_is_noted_by_name(
+    user: Callable[..., Any], name: str, fields: dict[str, bool], source: str, settings: Settings
+) -> None:
+    nobody = {**settings.ORDERCAST_PROVIDERS["house"], "url": "http://127.0.0.1:1"}
+    settings.ORDERCAST_PROVIDERS = {"house": nobody}
+    payer = user(name, **fields)
+    order = an_order(customer_id=payer.pk)
+    client = Client()
+    client.force_login(payer)
+
+    client.post(f"/orders/{order.ref}/")
+
+    assert entries() == [("payment.start", order.ref, name, source, "done")]
 
 
 def test_postgresql_itself_refuses_to_change_an_entry() -> None:
