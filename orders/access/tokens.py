@@ -34,6 +34,9 @@ USER_LIFETIME = timedelta(hours=1)
 SERVICE_LIFETIME = timedelta(days=90)
 MAX_LIFETIME = timedelta(days=366)
 MAX_TOKEN = 16_384  # characters
+MAX_NAME = (
+    100  # characters of a service's name, which stands in journal, audit and idempotency keys
+)
 _LATEST = 253_402_300_799  # the last second that a datetime can hold
 
 
@@ -50,7 +53,9 @@ def issue_user_token(user: "AbstractUser", lifetime: timedelta = USER_LIFETIME) 
 def issue_service_token(
     name: str, scopes: Iterable[str], lifetime: timedelta = SERVICE_LIFETIME
 ) -> str:
-    """A token for another program. Raises `ValueError` for a scope that there is not."""
+    """A token for another program. Raises `ValueError` for a scope that there is not, and for no name or a long one."""
+    if not 0 < len(name) <= MAX_NAME:
+        raise ValueError(f"a service's name has 1 to {MAX_NAME} characters, for example 'billing'")
     wanted = sorted(Scope(scope) for scope in scopes)
     return _issue({"kind": "service", "sub": name, "scope": " ".join(wanted)}, lifetime)
 
@@ -132,6 +137,8 @@ def _credentials(claims: dict[str, Any]) -> Credentials:
         case "service":
             scopes = frozenset(_text(claims, "scope").split()) & ALL_SCOPES
             name = _text(claims, "sub") or "service"
+            if len(name) > MAX_NAME:
+                raise BadToken(f"the token's `sub`, a service's name, is longer than {MAX_NAME}")
             return Credentials(kind=Kind.SERVICE, subject=name, scopes=scopes, **made)
         case "user":
             subject = _text(claims, "sub")

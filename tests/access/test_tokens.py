@@ -47,6 +47,20 @@ def test_a_scope_that_there_is_not_is_refused_when_the_token_is_made() -> None:
         access.issue_service_token("billing", ["orders:everything"])
 
 
+@pytest.mark.parametrize("name", ["", "x" * 101])
+def test_a_service_without_a_name_or_with_one_that_no_table_holds_gets_no_token(name: str) -> None:
+    with pytest.raises(ValueError, match="1 to 100 characters"):
+        access.issue_service_token(name, ["refresh"])
+
+
+def test_a_name_that_no_table_holds_is_refused_whoever_has_signed_it() -> None:
+    longest = {"kind": "service", "sub": "x" * 100, "scope": "refresh"}
+    assert access.read_token(signed(longest)).subject == "x" * 100
+
+    with pytest.raises(BadToken, match="longer than 100"):
+        access.read_token(signed(longest | {"sub": "x" * 101}))
+
+
 def test_a_token_that_has_run_out_says_so() -> None:
     grant = access.issue_grant([REF], timedelta(seconds=-1))
 
