@@ -37,7 +37,7 @@ class Connection:
         "is_lagging",
         "leave_at",
         "on_close",
-        "on_unknown",
+        "on_refused",
         "owed",
         "ping_at",
         "protocol",
@@ -61,9 +61,8 @@ class Connection:
         self.is_closed = False
         self.owed: deque[Frame] | None = None
         self.on_close: Callable[[], None] | None = None
-        self.on_unknown: Callable[[str], None] | None = (
-            None  # told the key of a topic that is not there
-        )
+        # Told the key of a topic that is not there, or may not be seen any longer.
+        self.on_refused: Callable[[str, Close], None] | None = None
         self.access = Access()  # what its right to see stands on
         self.speaks = False  # has sent a ping, so its silence means something
         self.heard_at = self.ping_at = now
@@ -72,8 +71,12 @@ class Connection:
     async def synchronise(self, subscriptions: "list[Subscription]") -> None:
         """Bring these in step; whoever is behind the connection hears of what does not exist."""
         for unknown in await self.hub.synchronise(subscriptions):
-            if self.on_unknown is not None and not self.is_closed:
-                self.on_unknown(unknown.topic.key)
+            self.refuse(unknown.topic.key, Close.FORBIDDEN)
+
+    def refuse(self, key: str, why: Close) -> None:
+        """Tell whoever is behind the connection that one of its topics is over."""
+        if self.on_refused is not None and not self.is_closed:
+            self.on_refused(key, why)
 
     def write(self, frame: Frame) -> None:
         """Write a frame, or keep it for when the connection can write again."""

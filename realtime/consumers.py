@@ -80,7 +80,7 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
                 {"type": "websocket.close", "code": int(refused.code), "reason": str(refused)}
             )
             return False
-        self.connection.on_unknown = self._forbid
+        self.connection.on_refused = self._refuse
         times = self.connection.hub.timing
         welcome = Welcome(heartbeat_ms=int(times.ping * 1000), silence_ms=int(times.silence * 1000))
         self.connection.write(Frame("welcome", welcome.encode()))
@@ -163,25 +163,25 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
         self._watch(hello.subscribe)
 
     def _watch(self, wanted: list[Wanted]) -> None:
-        for each in wanted:
-            self._take_grant(each)
-        if self.connection.access.is_empty:
+        # A grant that is no good is as good as none: whether its order may be seen without it is decided as ever.
+        expired = {each.order for each in wanted if self._grant_has_expired(each)}
+        if self.connection.access.is_empty and expired:
+            self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
+        elif self.connection.access.is_empty:
             self._no_credentials()
         elif wanted:
             # Not awaited here: a socket whose orders are being read still answers, and notices that it is gone.
-            self.connection.hub.supervisor.spawn(self._subscribe(wanted), "subscribe")
+            self.connection.hub.supervisor.spawn(self._subscribe(wanted, expired), "subscribe")
 
-    def _take_grant(self, wanted: Wanted) -> None:
-        if wanted.grant is None:
-            return
+    def _grant_has_expired(self, wanted: Wanted) -> bool:
         try:
-            self.connection.access.add(wanted.grant)
+            if wanted.grant is not None:
+                self.connection.access.add(wanted.grant)
         except Denied as denied:
-            if denied.code is Close.TOKEN_EXPIRED:
-                raise
-            # A bad grant is as good as none; whether the order may be seen without it is decided as ever.
+            return denied.code is Close.TOKEN_EXPIRED
+        return False
 
-    async def _subscribe(self, wanted: list[Wanted]) -> None:
+    async def _subscribe(self, wanted: list[Wanted], expired: set[str]) -> None:
         try:
             visible = await self.connection.access.visible(each.order for each in wanted)
         except Denied as denied:
@@ -193,7 +193,8 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
             return
         for each in wanted:
             if each.order not in visible:
-                self._forbid(each.order)
+                why = Close.TOKEN_EXPIRED if each.order in expired else Close.FORBIDDEN
+                self._refuse(each.order, why)
         if self.connection.is_closed:
             return
         wishes = [
@@ -206,11 +207,10 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
             return
         await self.connection.synchronise(subscriptions)
 
-    def _forbid(self, ref: str) -> None:
-        """Not yours, or no such order: the end of a socket that is about this order, else of this wish only."""
-        message = Close.FORBIDDEN.meaning
+    def _refuse(self, ref: str, why: Close) -> None:
+        """It may not be seen, or no longer: the end of a socket that is about this order, else of this wish only."""
         if ref == self.ref:
-            self.connection.fail(Close.FORBIDDEN, message)
+            self.connection.fail(why, why.meaning)
             return
-        error = Error(code=Close.FORBIDDEN, message=message, order=ref)
+        error = Error(code=why, message=why.meaning, order=ref)
         self.connection.write(Frame("error", error.encode()))

@@ -75,7 +75,7 @@ class Stream:
 
     async def _stream(self, connection: Connection) -> None:
         connection.on_close = self.ended.set
-        connection.on_unknown = lambda _: connection.fail(Close.FORBIDDEN, Close.FORBIDDEN.meaning)
+        connection.on_refused = lambda _, why: connection.fail(why, why.meaning)
         await self.send({"type": "http.response.start", "status": 200, "headers": self._headers()})
         epoch, version = self._cursor()
         wish = Wish(order_topic(self.ref), epoch, version)

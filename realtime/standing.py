@@ -80,21 +80,26 @@ async def _send_off(connection: "Connection", lost: set[str]) -> None:
         return
     for ref in watched.keys() & lost - still:
         connection.hub.unsubscribe(connection, watched[ref])
-        if connection.on_unknown is not None and not connection.is_closed:
-            connection.on_unknown(ref)
+        connection.refuse(ref, Close.FORBIDDEN)
 
 
 async def _judge(connection: "Connection", lapses: dict[Credentials, Lapse]) -> None:
-    """Close it, unless what it watches may still be seen by something else that it has shown: a refreshed token."""
+    """Off the orders that nothing else shows that it has brought: a refreshed token, another grant. Closed where
+    nothing is left."""
     gone = {each: why for each, why in lapses.items() if each in connection.access.credentials}
     connection.access.credentials -= gone.keys()
-    watched = _watched(connection).keys()
+    why = Close.TOKEN_EXPIRED if Lapse.EXPIRED in gone.values() else Close.FORBIDDEN
+    watched = _watched(connection)
+    seen: set[str] = set()
     try:
-        if connection.access.credentials and watched <= await connection.access.visible(watched):
-            return
+        if connection.access.credentials:
+            seen = await connection.access.visible(watched)
     except (auth.Denied, *PASSING_ERRORS) as error:
         logger.debug("closing a connection: %r", error)
-    if Lapse.EXPIRED in gone.values():
-        connection.fail(Close.TOKEN_EXPIRED, "the token has run out; refresh it and come back")
-    else:
-        connection.fail(Close.FORBIDDEN, Close.FORBIDDEN.meaning)
+        connection.access.credentials.clear()
+    if not connection.access.credentials:
+        connection.fail(why, why.meaning)
+        return
+    for ref in watched.keys() - seen:
+        connection.hub.unsubscribe(connection, watched[ref])
+        connection.refuse(ref, why)

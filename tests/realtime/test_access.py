@@ -12,7 +12,7 @@ from django.test import Client
 from orders import access
 from orders.models import Order
 from tests.builders import an_order
-from tests.realtime.conftest import NEVER, in_thread
+from tests.realtime.conftest import NEVER, grow_and_announce, in_thread
 from tests.realtime.serving import Server, ServerProcess, page
 
 Start = Callable[..., Server]
@@ -153,6 +153,55 @@ async def test_a_token_that_runs_out_closes_its_socket_unless_it_was_refreshed(
         assert await lapsing.close_code() == 4005
         await refreshing.socket.send("ping")
         await refreshing.until(lambda p: p.of("pong"))
+
+
+async def test_a_grant_that_has_run_out_does_not_cost_the_other_orders(
+    server: Server, order: Order
+) -> None:
+    other = await in_thread(an_order)
+    old = grant(other.ref, lifetime=timedelta(seconds=-1))
+    wanted = [{"order": other.ref, "grant": old}, {"order": order.ref, "grant": grant(order.ref)}]
+
+    async with page(server, token=None) as watching:
+        await watching.say(type="hello", subscribe=wanted)
+        await watching.synced(order.ref)
+        error = (await watching.until(lambda p: p.of("error", other.ref)))[0]
+        await watching.say(
+            type="subscribe", subscribe=[{"order": other.ref, "grant": grant(other.ref)}]
+        )
+        await watching.synced(other.ref)
+
+    assert error["code"] == 4005
+
+
+async def test_only_grants_that_have_run_out_are_ones_to_refresh(
+    server: Server, order: Order
+) -> None:
+    old = grant(order.ref, lifetime=timedelta(seconds=-1))
+    async with page(server, token=None) as watching:
+        await watching.say(type="hello", subscribe=[{"order": order.ref, "grant": old}])
+        assert await watching.close_code() == 4005
+
+
+async def test_a_grant_that_runs_out_under_an_open_page_ends_its_own_order_alone(
+    start_server: Start, order: Order
+) -> None:
+    server = start_server(standing=0.1)
+    other = await in_thread(an_order)
+    short = grant(other.ref, lifetime=timedelta(seconds=1.5))
+    wanted = [{"order": other.ref, "grant": short}, {"order": order.ref, "grant": grant(order.ref)}]
+
+    async with page(server, token=None) as watching:
+        await watching.say(type="hello", subscribe=wanted)
+        await watching.synced(order.ref)
+        await watching.synced(other.ref)
+        error = (await watching.until(lambda p: p.of("error", other.ref)))[0]
+        await grow_and_announce(order)
+        await grow_and_announce(other)
+        await watching.until(lambda p: p.versions(order.ref) == [2])
+
+    assert error["code"] == 4005
+    assert watching.of("event", other.ref) == []
 
 
 async def test_the_log_never_shows_a_token(
