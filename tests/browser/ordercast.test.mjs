@@ -11,6 +11,9 @@ const CURSOR = { epoch: "one", version: 1 };
 
 let sockets, requests, answer, streams;
 
+const denied = (code, order) => ({ type: "error", code, message: "no", order });
+const synced = (version, more) => ({ type: "synced", order: A, epoch: "one", version, mode: "current", ...more });
+
 class Socket {
   readyState = 0;
   sent = [];
@@ -58,6 +61,8 @@ afterEach(async () => {
   await settled();
   mock.timers.reset();
   mock.restoreAll();
+  delete globalThis.document;
+  delete globalThis.window;
 });
 
 async function settled() {
@@ -111,6 +116,7 @@ test("a hole is never stepped over: it asks again from what it holds", async () 
   const stream = await live();
 
   sockets[0].says(event(3));
+  await settled();
   const asked = sockets[0].sent.at(-1);
   sockets[0].says({ type: "synced", order: A, epoch: "one", version: 3, mode: "tail", events: [event(2), event(3)] });
 
@@ -122,6 +128,7 @@ test("an event of another epoch is not taken", async () => {
   const stream = await live();
 
   sockets[0].says(event(2, { epoch: "two" }));
+  await settled();
 
   assert.deepEqual(stream.heard, []);
   assert.equal(sockets[0].sent.at(-1).type, "subscribe");
@@ -308,4 +315,256 @@ test("an API that forbids the order stops the polling too", async () => {
   for (let n = 0; n < 2; n++) sockets[n].ends(), await settled(), await pass(2_000);
 
   assert.equal(stream.status, "stopped");
+});
+
+// Rights that run out
+
+test("a grant that has run out ends its own stream and no other", async () => {
+  const a = await live();
+  const b = await watch({ order: B, grant: "short" });
+
+  sockets[0].says(denied(4005, B));
+  await settled();
+  sockets[0].says(event(2));
+
+  assert.deepEqual([a.status, b.status, a.heard, sockets.length], ["live", "stopped", [2], 1]);
+});
+
+test("a grant is renewed on the socket that is open, and its stream goes on from its cursor", async () => {
+  const a = await live();
+  const asked = [];
+  const b = await watch({ order: B, cursor: { epoch: "one", version: 7 }, grant: "old", refreshToken: async (stream) => (asked.push(stream), "new") });
+
+  sockets[0].says(denied(4005, B));
+  await settled();
+
+  assert.deepEqual([asked, sockets.length, a.status], [[b], 1, "live"]);
+  assert.deepEqual(sockets[0].sent.at(-1), { type: "subscribe", subscribe: [{ order: B, epoch: "one", version: 7, grant: "new" }] });
+  sockets[0].says(synced(7, { order: B }));
+  assert.equal(b.status, "live");
+});
+
+test("a token is renewed once for all the streams that share it", async () => {
+  let asked = 0;
+  const refreshToken = async () => `new ${++asked}`;
+  await live({ token: "old", refreshToken });
+  const b = await watch({ order: B, token: "old", refreshToken });
+  sockets[0].says(synced(1, { order: B }));
+
+  sockets[0].says(denied(4005, A));
+  sockets[0].says(denied(4005, B));
+  await settled();
+
+  const [refresh, again] = sockets[0].sent.slice(-2);
+  assert.deepEqual(refresh, { type: "refresh", token: "new 1" });
+  assert.deepEqual(again.subscribe.map(({ order }) => order), [A, B]);
+  assert.equal(b.status, "reconnecting");
+  await watch({ order: "c".repeat(32), token: "new 1" });
+  assert.equal(sockets.length, 1);
+});
+
+test("a socket that is closed because all grants ran out comes back with those that were renewed", async () => {
+  const a = await live({ grant: "a1", refreshToken: async () => "a2" });
+  const b = await watch({ order: B, grant: "b1" });
+
+  sockets[0].ends(4005);
+  await settled();
+  await pass(1_000);
+  sockets[1].open();
+
+  assert.equal(b.status, "stopped");
+  assert.deepEqual(sockets[1].sent[0].subscribe, [{ order: A, epoch: "one", version: 1, grant: "a2" }]);
+  assert.equal(a.status, "reconnecting");
+});
+
+test("a lost token leaves those their streams who have grants of their own", async () => {
+  const own = await live({ grant: "g", token: "t" });
+  const shared = await watch({ order: B, token: "t" });
+
+  sockets[0].ends(4005);
+  await settled();
+  await pass(1_000);
+  sockets[1].open();
+
+  assert.deepEqual([own.status, shared.status], ["reconnecting", "stopped"]);
+  assert.deepEqual(sockets[1].sent[0].subscribe.map(({ grant }) => grant), ["g"]);
+});
+
+test("who cannot be reached for a new grant is asked again, with patience, and who has none ends the stream", async () => {
+  const answers = [() => Promise.reject(new TypeError("network")), () => Promise.reject(new TypeError("network")), () => null];
+  let asked = 0;
+  const stream = await live({ grant: "old", refreshToken: () => answers[asked++]() });
+  const counts = [];
+
+  sockets[0].says(denied(4005, A));
+  for (const ms of [0, 249, 1, 499, 1]) await pass(ms), counts.push(asked);
+
+  assert.deepEqual(counts, [1, 1, 2, 2, 3]);
+  assert.equal(stream.status, "stopped");
+});
+
+test("a renewal that is no good is not repeated without end", async () => {
+  let asked = 0;
+  await live({ grant: "old", refreshToken: async () => (asked++, "just as old") });
+
+  for (let n = 0; n < 20; n++) sockets[0].says(denied(4005, A)), await settled();
+
+  assert.equal(asked, 1);
+});
+
+test("over HTTP too, a grant that has run out ends its own stream and no other", async () => {
+  answer = (url) => {
+    if (url.includes(B)) return json({ code: "token_expired" }, 401);
+    return url.endsWith("/stream") ? json({}, 502) : json({ epoch: "one", version: 5, state: "paid" });
+  };
+  const a = await watch({ cursor: undefined });
+  const b = await watch({ order: B, grant: "short" });
+  const codes = [];
+  b.addEventListener("status", ({ detail }) => codes.push(detail?.code));
+  for (let n = 0; n < 2; n++) sockets[n].ends(), await settled(), await pass(2_000);
+  for (let n = 0; n < 4; n++) await pass(2_000);
+
+  assert.deepEqual([a.status, a.heard, b.status, codes.at(-1)], ["polling", ["snapshot 5"], "stopped", 4005]);
+});
+
+test("over HTTP too, a grant is renewed", async () => {
+  answer = (url, { headers }) => {
+    if (url.endsWith("/stream")) return json({}, 502);
+    if (headers.Authorization !== "Bearer new") return json({ code: "token_expired" }, 401);
+    return json({ epoch: "one", version: 5, state: "paid" });
+  };
+  const stream = await watch({ cursor: undefined, grant: "old", refreshToken: async () => "new" });
+  for (let n = 0; n < 2; n++) sockets[n].ends(), await settled(), await pass(2_000);
+  for (let n = 0; n < 4; n++) await pass(2_000);
+
+  assert.deepEqual([stream.status, stream.heard], ["polling", ["snapshot 5"]]);
+});
+
+// Rest
+
+function aTab({ hidden = false } = {}) {
+  globalThis.document = Object.assign(new EventTarget(), { hidden });
+  globalThis.window = new EventTarget();
+  return {
+    turns: async (to) => ((document.hidden = to), document.dispatchEvent(new Event("visibilitychange")), settled()),
+    hears: async (name) => (window.dispatchEvent(new Event(name)), settled()),
+  };
+}
+
+test("a tab that is hidden for a minute gives its socket back, and catches up when it is looked at", async () => {
+  const tab = aTab();
+  const stream = await live();
+
+  await tab.turns(true);
+  await pass(30_000);
+  sockets[0].says({ type: "ping" });
+  await pass(29_999);
+  const before = stream.status;
+  await pass(1);
+  const asleep = [stream.status, sockets[0].readyState, sockets.length];
+  await pass(3_600_000);
+  await tab.turns(false);
+  sockets[1].open();
+
+  assert.deepEqual([before, ...asleep], ["live", "asleep", 3, 1]);
+  assert.deepEqual(sockets[1].sent[0].subscribe, [{ order: A, epoch: "one", version: 1 }]);
+});
+
+test("a tab that is looked at within the minute keeps its socket", async () => {
+  const tab = aTab();
+  const stream = await live();
+
+  await tab.turns(true);
+  await pass(40_000);
+  sockets[0].says({ type: "ping" });
+  await tab.turns(false);
+  await pass(30_000);
+
+  assert.deepEqual([stream.status, sockets.length], ["live", 1]);
+});
+
+test("a page that was opened in a hidden tab sleeps too", async () => {
+  aTab({ hidden: true });
+  const stream = await live();
+
+  await pass(60_000);
+
+  assert.equal(stream.status, "asleep");
+});
+
+test("a page that is put away keeps no socket, and comes back with one", async () => {
+  const tab = aTab();
+  const stream = await live();
+
+  await tab.hears("pagehide");
+  await pass(60_000);
+  const away = [stream.status, sockets.length];
+  await tab.hears("pageshow");
+
+  assert.deepEqual([...away, sockets.length], ["asleep", 1, 2]);
+});
+
+test("offline it lets go at once, and online it does not wait for its turn", async () => {
+  const tab = aTab();
+  const stream = await live();
+  for (let n = 0; n < 6; n++) sockets.at(-1).ends(), await settled(), await pass(20_000);
+  const before = sockets.length;
+  sockets.at(-1).open();
+  sockets.at(-1).says(synced(1));
+
+  await tab.hears("offline");
+  const status = stream.status;
+  await tab.hears("online");
+
+  assert.deepEqual([status, sockets.length], ["reconnecting", before + 1]);
+});
+
+// Manners
+
+test("a server that closes while it drains does not disturb the connection that follows", async () => {
+  await live();
+  sockets[0].says({ type: "draining", within_ms: 10_000 });
+  sockets[0].ends(4010);
+  await settled();
+  await pass(500);
+  sockets[1].open();
+  sockets[1].says(synced(1));
+
+  await pass(10_000);
+  await watch({ order: B });
+
+  assert.equal(sockets.length, 2);
+  assert.deepEqual(sockets[1].sent.at(-1).subscribe.map(({ order }) => order), [B]);
+});
+
+test("too many connections: it comes back later than ever else", async () => {
+  await live();
+
+  sockets[0].ends(4009);
+  await settled();
+  await pass(19_999);
+  const before = sockets.length;
+  await pass(1);
+
+  assert.deepEqual([before, sockets.length], [1, 2]);
+});
+
+test("what is watched in one breath is asked for in one frame", async () => {
+  await live();
+
+  const added = "bcdef".split("").map((each) => watch({ order: each.repeat(32) }));
+  await Promise.all(added);
+
+  assert.equal(sockets[0].sent.length, 2);
+  assert.equal(sockets[0].sent[1].subscribe.length, 5);
+});
+
+test("a cursor that the journal has not got yet gives way to what there is", async () => {
+  const stream = await watch({ cursor: { epoch: "one", version: 9 } });
+  sockets[0].open();
+
+  sockets[0].says(synced(3, { mode: "snapshot", state: "paid", data: {} }));
+  sockets[0].says(event(4));
+
+  assert.deepEqual([stream.heard, stream.version], [["snapshot 3", 4], 4]);
 });

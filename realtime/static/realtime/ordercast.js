@@ -11,6 +11,7 @@ const SLEEP_AFTER = 60_000; // ms hidden
 const STREAMS_BY_SSE = 4; // a browser opens six connections to a host over HTTP/1.1
 const TAIL = 300; // events that the server gives at most
 const SUBSCRIBE_AT_ONCE = 100;
+const EXPIRED = 4005;
 const STOP = new Set([4001, 4003, 4400]);
 const CODE_OF = { 401: 4001, 403: 4003, 404: 4003, 422: 4400, 429: 4009 };
 
@@ -20,13 +21,13 @@ export class OrderStream extends EventTarget {
 
   constructor({ url, order, cursor, grant, token, refreshToken }) {
     super();
-    this.order = order;
-    this.grant = grant;
+    Object.assign(this, { order, grant, refreshToken, tries: 0 });
     this.epoch = cursor?.epoch;
     this.version = cursor?.version ?? 0;
     this.state = this.data = null;
     this.status = "connecting";
-    this.#line = lineTo(url ?? globalThis.location.origin, token, refreshToken);
+    const base = (url ?? globalThis.location.origin).replace(/\/+$/, "");
+    this.#line = lineTo(base, token, grant ? undefined : refreshToken);
     this.#line.add(this);
   }
 
@@ -55,6 +56,10 @@ function become(stream, status, detail) {
   emit(stream, "status", detail);
 }
 
+function backoff(failures) {
+  return Math.random() * Math.min(BACKOFF[1], BACKOFF[0] * 2 ** failures);
+}
+
 /** Apply a frame. False where it does not follow on what the stream holds: then the stream must be asked for anew. */
 function take(stream, frame) {
   if (frame.type === "event") {
@@ -65,35 +70,34 @@ function take(stream, frame) {
     return true;
   }
   if (frame.mode === "snapshot") {
-    const isNew = frame.epoch !== stream.epoch || frame.version > stream.version;
-    Object.assign(stream, { state: frame.state, data: frame.data });
-    if (isNew) {
-      Object.assign(stream, { epoch: frame.epoch, version: frame.version });
-      emit(stream, "snapshot", frame);
-    }
+    // Also an older one: whoever holds a version that the journal has not got yet, begins anew.
+    const isNew = frame.epoch !== stream.epoch || frame.version !== stream.version;
+    Object.assign(stream, { epoch: frame.epoch, version: frame.version, state: frame.state, data: frame.data });
+    if (isNew) emit(stream, "snapshot", frame);
   }
   return (frame.events ?? []).every((event) => take(stream, event));
 }
 
 const lines = new Map();
 
-function lineTo(url, token, refreshToken) {
-  const base = url.replace(/\/+$/, "");
-  const key = `${base} ${token ?? ""}`;
-  if (!lines.has(key)) lines.set(key, new Line(base, token, refreshToken, () => lines.delete(key)));
-  return lines.get(key);
+function lineTo(base, token, refreshToken) {
+  const name = `${base} ${token ?? ""}`;
+  if (!lines.has(name)) lines.set(name, new Line(base, token));
+  const line = lines.get(name);
+  line.refreshToken ??= refreshToken;
+  return line;
 }
 
 /** What all streams of one server and one token share: one connection, and the patience to keep it. */
 class Line {
   streams = new Set();
   transport = null;
+  refreshToken;
+  tries = 0;
   #base;
-  #token;
-  #refreshToken;
-  #forget;
   #ride = null; // AbortController of the connection that is up, or being tried
   #socket = null; // only once it is open
+  #wanted = new Set(); // what is asked for in one breath goes out in one frame
   #wake = () => {};
   #rung = 0;
   #failed = 0; // in a row on this rung
@@ -101,52 +105,64 @@ class Line {
   #climbAfter = CLIMB_AFTER[0];
   #hasHadSocket = false;
   #isRunning = false;
+  #isAsleep = false;
   #hidden = null;
 
-  constructor(base, token, refreshToken, forget) {
+  constructor(base, token) {
     this.#base = base;
-    this.#token = token;
-    this.#refreshToken = refreshToken;
-    this.#forget = forget;
+    this.token = token;
     this.listeners = [
       [globalThis.document, "visibilitychange", () => this.#onVisibility()],
       [globalThis.window, "online", () => this.#hurry()],
       [globalThis.window, "offline", () => this.#ride?.abort("offline")],
       // A page that is put away keeps no socket, so that it can come back as it was.
-      [globalThis.window, "pagehide", () => this.#ride?.abort("asleep")],
-      [globalThis.window, "pageshow", () => this.#hurry()],
+      [globalThis.window, "pagehide", () => this.#fallAsleep()],
+      [globalThis.window, "pageshow", () => this.#wakeUp()],
     ];
   }
 
   add(stream) {
     this.streams.add(stream);
-    if (this.#socket) this.#subscribe([stream]);
-    else if (this.#isRunning) this.#rung && this.#ride?.abort("more");
+    if (this.#isRunning) this.#join(stream);
     else this.#run();
   }
 
   remove(stream) {
     this.streams.delete(stream);
     const isWatched = [...this.streams].some((other) => other.order === stream.order);
-    if (!this.streams.size) this.#ride?.abort("closed"), this.#wake();
-    else if (!isWatched) this.#send({ type: "unsubscribe", orders: [stream.order] });
+    this.#endIfIdle();
+    if (!isWatched) this.#send({ type: "unsubscribe", orders: [stream.order] });
+  }
+
+  /** Take a stream into the connection that is there, if there is one. */
+  #join(stream) {
+    if (this.#socket) this.#want(stream);
+    else if (this.#rung) this.#ride?.abort("more");
+    this.#wake();
+  }
+
+  /** Those that have, as far as is known, the right to see. */
+  get #ready() {
+    return [...this.streams].filter((stream) => !this.#holder(stream).renewing);
   }
 
   async #run() {
     this.#isRunning = true;
     for (const [target, name, heard] of this.listeners) target?.addEventListener(name, heard);
-    // What is made in one breath goes out in one frame.
+    if (globalThis.document?.hidden) this.#onVisibility();
     await null;
     while (this.streams.size) {
-      await this.#awake();
+      await this.#rest();
+      if (!this.streams.size) break;
       const end = await this.#try();
       if (!this.streams.size) break;
-      const wait = await this.#after(end);
+      const wait = this.#after(end);
       if (wait && this.streams.size) await this.#sleep(wait);
     }
+    clearTimeout(this.#hidden);
     for (const [target, name, heard] of this.listeners) target?.removeEventListener(name, heard);
     this.#isRunning = false;
-    this.#forget();
+    for (const [name, line] of lines) if (line === this) lines.delete(name);
   }
 
   /** One connection from its beginning to its end: `{worked, code, wait, why}`. */
@@ -156,16 +172,16 @@ class Line {
     const rung = RUNGS[this.#rung];
     const climb = this.#rung ? setTimeout(() => this.#ride.abort("climb"), this.#climbAfter * (0.75 + Math.random() / 2)) : 0;
     const ended = { worked: false };
-    const worked = () => {
+    const worked = (order) => {
       ended.worked = true;
       this.transport = rung;
-      this.#failures = this.#failed = 0;
-      this.#each((stream) => become(stream, rung === "polling" ? "polling" : "live"));
+      this.#failures = this.#failed = this.tries = 0;
+      this.#each((stream) => ((stream.tries = 0), become(stream, rung === "polling" ? "polling" : "live")), order);
     };
     try {
       Object.assign(ended, await this[rung](signal, worked));
     } catch (error) {
-      ended.code = error.code;
+      Object.assign(ended, { code: error.code, stream: error.stream });
     }
     clearTimeout(climb);
     this.transport = null;
@@ -173,17 +189,18 @@ class Line {
   }
 
   /** What the end of a connection means; gives how long to wait before the next. */
-  async #after({ worked, code, wait, why }) {
+  #after({ worked, code, wait, why, stream }) {
     if (why === "more" || why === "asleep") return 0;
     if (why === "climb") return (this.#climb(), 0);
-    if (STOP.has(code)) return this.#stop(code);
-    if (!(await this.#hasToken(code))) return this.#stop(code);
-    this.#each((stream) => become(stream, "reconnecting"));
+    if (stream && (STOP.has(code) || code === EXPIRED)) return (this.#refuse(stream, code), 0);
+    if (STOP.has(code)) return (this.#each((each) => this.#dismiss(each, code)), 0);
+    this.#each((each) => become(each, "reconnecting"));
+    if (code === EXPIRED) this.#renewAll();
     if (wait !== undefined) return wait;
     if (code === 4009) return BACKOFF[1] * (0.5 + Math.random());
     if (worked && this.#rung === 0) this.#hasHadSocket = true;
-    if (!worked && why !== "offline") this.#descend();
-    return Math.random() * Math.min(BACKOFF[1], BACKOFF[0] * 2 ** this.#failures++);
+    if (!worked && why !== "offline" && code !== EXPIRED) this.#descend();
+    return backoff(this.#failures++);
   }
 
   #descend() {
@@ -201,24 +218,62 @@ class Line {
     this.#rung = 0;
   }
 
-  async #hasToken(code) {
-    if (code !== 4005) return true;
-    try {
-      this.#token = await this.#refreshToken();
-      return Boolean(this.#token);
-    } catch {
-      return false;
-    }
+  // Rights that run out
+
+  /** Whose right a stream stands on: its own grant, or the token that it shares with others. */
+  #holder(stream) {
+    return stream.grant ? stream : this;
   }
 
-  #stop(code) {
-    this.#each((stream) => this.#dismiss(stream, code));
-    return 0;
+  /** One stream may no longer be seen. The others are not concerned. */
+  async #refuse(stream, code) {
+    const holder = this.#holder(stream);
+    if (code === EXPIRED) {
+      become(stream, "reconnecting");
+      holder.renewing ??= this.#renew(holder, stream);
+      if (await holder.renewing) return this.streams.has(stream) && this.#join(stream);
+    }
+    this.#dismiss(stream, code);
+  }
+
+  /** The connection's own right has run out: its token; without one, all the grants that it had. */
+  #renewAll() {
+    const shared = [...this.streams].filter((stream) => !stream.grant);
+    const lapsed = this.token ? shared : this.streams;
+    if (this.token && !shared.length) this.token = undefined;
+    for (const stream of [...lapsed]) this.#refuse(stream, EXPIRED);
+  }
+
+  async #renew(holder, stream) {
+    const name = holder === this ? "token" : "grant";
+    let fresh;
+    while (!fresh && holder.refreshToken && this.streams.has(stream)) {
+      // Whoever fails, or gives what is no good, is not asked without end.
+      if (holder.tries++) await new Promise((resolve) => setTimeout(resolve, backoff(holder.tries - 2)));
+      try {
+        fresh = await holder.refreshToken(stream);
+        if (!fresh) break;
+      } catch {}
+    }
+    holder.renewing = null;
+    holder[name] = fresh || undefined;
+    if (fresh && holder === this) {
+      lines.set(`${this.#base} ${fresh}`, this);
+      this.#send({ type: "refresh", token: fresh });
+    }
+    return Boolean(fresh);
   }
 
   #dismiss(stream, code) {
     this.streams.delete(stream);
     become(stream, "stopped", { code });
+    this.#endIfIdle();
+  }
+
+  #endIfIdle() {
+    if (this.streams.size) return;
+    this.#ride?.abort("closed");
+    this.#wake();
   }
 
   #each(then, order) {
@@ -232,8 +287,10 @@ class Line {
       const socket = new WebSocket(`${this.#base.replace(/^http/, "ws")}/ws/orders/`, "orders.v1");
       let deaf;
       let silence = SILENCE;
+      let leaving;
       const end = (result) => {
         clearTimeout(deaf);
+        clearTimeout(leaving);
         socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
         this.#socket = null;
         socket.close();
@@ -246,21 +303,21 @@ class Line {
       const hear = {
         welcome: (frame) => (silence = frame.heartbeat_ms * 2 + 5_000),
         ping: () => this.#send({ type: "ping" }),
-        synced: (frame) => (worked(), this.#deliver(frame)),
+        synced: (frame) => (worked(frame.order), this.#deliver(frame)),
         event: (frame) => this.#deliver(frame),
-        error: ({ order, code }) => order && this.#each((stream) => this.#dismiss(stream, code), order),
-        draining: ({ within_ms }) => setTimeout(end, Math.random() * within_ms, { wait: 1 }),
+        error: ({ order, code }) => order && this.#each((stream) => this.#refuse(stream, code), order),
+        draining: ({ within_ms }) => (leaving = setTimeout(end, Math.random() * within_ms, { wait: 1 })),
       };
       socket.onopen = () => {
         this.#socket = socket;
-        this.#subscribe([...this.streams], { type: "hello", token: this.#token });
+        this.#wanted.clear();
+        this.#subscribe(this.#ready, { type: "hello", token: this.token });
       };
       socket.onmessage = ({ data }) => {
         if (data === "pong") return;
         const frame = JSON.parse(data);
         hear[frame.type]?.(frame);
         listen(silence);
-        if (!this.streams.size) end({});
       };
       socket.onclose = ({ code }) => end({ code });
       signal.addEventListener("abort", () => end({}), { once: true });
@@ -270,6 +327,11 @@ class Line {
 
   #send(frame) {
     if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #want(stream) {
+    if (!this.#wanted.size) queueMicrotask(() => (this.#subscribe([...this.#wanted]), this.#wanted.clear()));
+    this.#wanted.add(stream);
   }
 
   #subscribe(streams, first = { type: "subscribe" }) {
@@ -286,17 +348,18 @@ class Line {
   }
 
   #deliver(frame) {
-    this.#each((stream) => take(stream, frame) || this.#subscribe([stream]), frame.order);
+    this.#each((stream) => take(stream, frame) || this.#want(stream), frame.order);
   }
 
   // Server-sent events, by fetch: EventSource can neither send a token nor say why it failed.
 
   async sse(signal, worked) {
-    if (this.streams.size > STREAMS_BY_SSE) return {};
+    const streams = this.#ready;
+    if (streams.length > STREAMS_BY_SSE) return {};
     const all = new AbortController();
     signal.addEventListener("abort", () => all.abort(), { once: true });
     try {
-      return await Promise.race([...this.streams].map((stream) => this.#read(stream, all, worked)));
+      return await Promise.race(streams.map((stream) => this.#read(stream, all, worked)));
     } finally {
       all.abort();
     }
@@ -318,11 +381,11 @@ class Line {
         for (const block of blocks) {
           const data = block.match(/^data: ?(.*)$/m)?.[1];
           const frame = data && JSON.parse(data);
-          if (frame?.type === "error") throw Object.assign(new Error(frame.message), { code: frame.code });
+          if (frame?.type === "error") throw Object.assign(new Error(frame.message), { code: frame.code, stream });
           if (frame?.type === "draining") return { wait: Math.random() * frame.within_ms };
           if (frame?.type !== "event" && frame?.type !== "synced") continue;
           if (!take(stream, frame)) return { worked: true };
-          worked();
+          worked(stream.order);
         }
       }
     } finally {
@@ -334,8 +397,10 @@ class Line {
 
   async polling(signal, worked) {
     while (!signal.aborted && this.streams.size) {
-      for (const stream of [...this.streams]) await this.#poll(stream, signal);
-      worked();
+      for (const stream of this.#ready) {
+        await this.#poll(stream, signal);
+        worked(stream.order);
+      }
       await this.#sleep(POLL_EVERY * (0.75 + Math.random() / 2), signal);
     }
     return {};
@@ -347,7 +412,7 @@ class Line {
     if (answer.status === 304) return;
     const now = await answer.json();
     const missed = now.version - stream.version;
-    if (now.epoch === stream.epoch && missed <= TAIL) {
+    if (now.epoch === stream.epoch && missed > 0 && missed <= TAIL) {
       const page = await (await this.#ask(stream, `/events?after=${stream.version}&limit=${TAIL}`, {}, signal)).json();
       for (const event of page.events) take(stream, { ...event, type: "event", order: stream.order, epoch: page.epoch });
     } else {
@@ -356,22 +421,34 @@ class Line {
   }
 
   async #ask(stream, path, headers, signal) {
-    const bearer = stream.grant || this.#token;
+    const bearer = stream.grant || this.token;
     const answer = await fetch(`${this.#base}/api/orders/${stream.order}${path}`, {
       headers: bearer ? { ...headers, Authorization: `Bearer ${bearer}` } : headers,
       cache: "no-store",
       signal,
     });
     if (answer.ok || answer.status === 304) return answer;
-    throw Object.assign(new Error(`HTTP ${answer.status}`), { code: CODE_OF[answer.status] });
+    const problem = await answer.json().catch(() => ({}));
+    const code = problem.code === "token_expired" ? EXPIRED : CODE_OF[answer.status];
+    throw Object.assign(new Error(`HTTP ${answer.status}`), { code, stream });
   }
 
   // When to rest
 
   #onVisibility() {
     clearTimeout(this.#hidden);
-    if (document.hidden) this.#hidden = setTimeout(() => this.#ride?.abort("asleep"), SLEEP_AFTER);
-    else this.#hurry();
+    if (document.hidden) this.#hidden = setTimeout(() => this.#fallAsleep(), SLEEP_AFTER);
+    else this.#wakeUp();
+  }
+
+  #fallAsleep() {
+    this.#isAsleep = true;
+    this.#ride?.abort("asleep");
+  }
+
+  #wakeUp() {
+    this.#isAsleep = false;
+    this.#hurry();
   }
 
   #hurry() {
@@ -379,9 +456,10 @@ class Line {
     this.#wake();
   }
 
-  async #awake() {
-    while (globalThis.document?.hidden && this.#ride?.signal.reason === "asleep" && this.streams.size) {
-      this.#each((stream) => become(stream, "asleep"));
+  /** As long as nobody looks, or nothing may be seen. */
+  async #rest() {
+    while (this.streams.size && (this.#isAsleep || !this.#ready.length)) {
+      if (this.#isAsleep) this.#each((stream) => become(stream, "asleep"));
       await this.#sleep(2 ** 30);
     }
   }
