@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from orders import limits
 from orders.limits import Door, TooMany
@@ -20,10 +21,10 @@ def limit_logins(
             try:
                 limits.admit(Door.LOGIN, limits.client(request.META["REMOTE_ADDR"]))
             except TooMany as many:
-                retry = {"Retry-After": str(many.retry_after)}
-                return HttpResponse(
-                    f"{many}\n", status=429, headers=retry, content_type="text/plain"
-                )
+                context = {"seconds": many.retry_after}
+                page = render(request, "realtime/too_many.html", context, status=429)
+                page["Retry-After"] = str(many.retry_after)
+                return page
         return answer(request)
 
     return limited

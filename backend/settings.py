@@ -8,6 +8,7 @@ from redis.backoff import NoBackoff
 
 from backend import embedded, logs
 from backend.environment import read
+from backend.variables import BASE_DIR
 
 ENV = read()
 
@@ -21,6 +22,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("zh-hans", "简体中文"), ("ru", "Русский")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -46,6 +49,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "backend.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "backend.languages.page_language",
     "django.middleware.common.CommonMiddleware",
     "backend.logins.limit_logins",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -63,6 +67,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "realtime.pages.shop",
             ]
         },
     }
@@ -83,6 +88,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS
 SECURE_HSTS_PRELOAD = _HTTPS
 SESSION_COOKIE_SECURE = _HTTPS
 CSRF_COOKIE_SECURE = _HTTPS
+LANGUAGE_COOKIE_SECURE = _HTTPS
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_AGE = 31_536_000  # seconds: a year
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; middleware.py has tighter ones for each path
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
@@ -173,6 +182,7 @@ LOGGING = logs.configuration(
 )
 
 ORDERCAST_PUBLIC_URL = ENV.ORDERCAST_PUBLIC_URL
+ORDERCAST_SHOP_NAME = ENV.ORDERCAST_SHOP_NAME
 ORDERCAST_SERVICE_TOKEN = ENV.ORDERCAST_SERVICE_TOKEN
 ORDERCAST_TOKEN_KEYS = ENV.ORDERCAST_TOKEN_KEYS
 ORDERCAST_TOKEN_JWKS = ENV.ORDERCAST_TOKEN_JWKS

@@ -104,6 +104,11 @@ class Environment(BaseSettings):
         examples=["https://pay.example.com"],
         description="Where customers and providers reach the web processes.",
     )
+    ORDERCAST_SHOP_NAME: Annotated[str, Field(max_length=60)] = Field(
+        "Ordercast",
+        examples=["Kaffeehaus"],
+        description="What customers read at the top of their pages and on their receipts.",
+    )
     ORDERCAST_PROVIDERS: Names = Field(
         ["house"],
         min_length=1,

@@ -4,7 +4,7 @@ The browser goes on from the very version that is shown here, by the same words 
 (`static/realtime/order-page.js`), so nothing here uses more of an event than its frame carries.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from orders import money, queries
 from orders.events import EventRecord
 from orders.models import Order
-from orders.states import UNPAID
-from realtime import words
+from orders.states import CLOSED_UNPAID, UNPAID
+from realtime import refunds, words
 
 _AMOUNTS = ("captured", "refunded", "disputed")
 
@@ -38,6 +38,15 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefundLine:
+    amount: int
+    written: str
+    state: str  # sent, done or failed
+    says: words.Text
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderView:
     """One order at one version. Amounts are already written out; `timeline` is newest first."""
 
@@ -53,6 +62,7 @@ class OrderView:
     is_cancelling: bool
     steps: list[Step]
     timeline: list[Entry]
+    refunds: list[RefundLine]
     pay_until: datetime | None
     currency: str
 
@@ -67,6 +77,9 @@ class OrderView:
             "cursor": {"epoch": self.epoch, "version": self.version},
             "state": self.state,
             "is_cancelling": self.is_cancelling,
+            "refunded": [
+                {"amount": each.amount, "state": each.state, "at": each.at} for each in self.refunds
+            ],
             "money": asdict(money.spelling(self.currency)),
             **words.for_browser(),
         }
@@ -74,18 +87,13 @@ class OrderView:
 
 def of(order: Order) -> OrderView:
     """The order as the journal tells it now; what never changes is taken from the row."""
-    reading = queries.read_streams({order.ref: 0})
-    stream = reading.streams[order.ref]
-    if stream.is_cut:
-        # More history than a page shows: its end is enough.
-        reading = queries.read_streams({order.ref: stream.version - queries.TAIL_LIMIT})
-        stream = reading.streams[order.ref]
+    epoch, stream = read(order.ref)
     spelled = money.spelling(stream.facts["currency"])
     is_cancelling = is_being_cancelled(stream.events)
-    says = words.SHOWN[words.CANCELLING if is_cancelling else stream.state]
+    says = words.SHOWN[shown_as(stream.state, stream.facts, is_cancelling=is_cancelling)]
     return OrderView(
         ref=order.ref,
-        epoch=reading.epoch,
+        epoch=epoch,
         version=stream.version,
         state=stream.state,
         title=title_of(order),
@@ -96,9 +104,27 @@ def of(order: Order) -> OrderView:
         is_cancelling=is_cancelling,
         steps=_steps(says),
         timeline=timeline(stream.events, spelled),
+        refunds=_refund_lines(stream.events, spelled),
         pay_until=order.expires_at,
         currency=stream.facts["currency"],
     )
+
+
+def read(ref: str) -> tuple[str, queries.Stream]:
+    """The journal's epoch, and the order's stream with as much of its history as a page shows: the end of it."""
+    reading = queries.read_streams({ref: 0})
+    if reading.streams[ref].is_cut:
+        reading = queries.read_streams({ref: reading.streams[ref].version - queries.TAIL_LIMIT})
+    return reading.epoch, reading.streams[ref]
+
+
+def shown_as(state: str, facts: Mapping[str, Any], *, is_cancelling: bool) -> str:
+    """The key into `words.SHOWN`: the state, unless something about it concerns the customer more."""
+    if is_cancelling:
+        return words.CANCELLING
+    if state in CLOSED_UNPAID and facts["captured"]:
+        return words.RETURNED if facts["refunded"] >= facts["captured"] else words.LATE
+    return state
 
 
 def title_of(order: Order) -> str:
@@ -135,6 +161,19 @@ def _detail(name: str, data: dict[str, Any], spelled: money.Spelling) -> words.T
     if name == "code":
         return words.FAILURES.get(data.get("code", ""), "")
     return spelled.write(data[name]) if name in data else ""
+
+
+def _refund_lines(events: Sequence[EventRecord], spelled: money.Spelling) -> list[RefundLine]:
+    return [
+        RefundLine(
+            amount=refund.amount,
+            written=spelled.write(refund.amount),
+            state=refund.state,
+            says=words.REFUNDS[refund.state],
+            at=refund.at,
+        )
+        for refund in refunds.of(events)
+    ]
 
 
 def _steps(says: words.StateWords) -> list[Step]:

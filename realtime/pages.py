@@ -48,7 +48,9 @@ def start(request: HttpRequest) -> HttpResponse:
 def my_orders(request: HttpRequest) -> HttpResponse:
     """The orders of whoever is logged in, the newest first, live. `?before=<ref>` leads to older ones."""
     mine = Order.objects.filter(customer=request.user.pk).order_by("-pk")
-    before = mine.filter(ref=request.GET.get("before", "")[:32]).values_list("pk", flat=True).first()
+    before = (
+        mine.filter(ref=request.GET.get("before", "")[:32]).values_list("pk", flat=True).first()
+    )
     found = list((mine.filter(pk__lt=before) if before else mine)[: LISTED + 1])
     orders = found[:LISTED]
     word = queries.epoch()

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.views import LogoutView
 from django.urls import path
+from django.views.i18n import set_language
 
 from realtime import pages
 
@@ -11,4 +12,6 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(next_page="start"), name="logout"),
     path("orders/", pages.my_orders, name="orders"),
     path("orders/<str:ref>/", pages.order, name="order"),
+    path("orders/<str:ref>/receipt/", pages.receipt, name="receipt"),
+    path("language/", set_language, name="language"),
 ]

@@ -53,7 +53,9 @@ ACTIONS: Mapping[str, Text] = {
 STATES: Mapping[str, StateWords] = {
     State.CREATED: StateWords(
         headline=_("Ready for your payment"),
-        next=_("Pay when it suits you. This page shows at once when your payment has arrived."),
+        next=_(
+            "Pay whenever it suits you. This page updates by itself as soon as your payment arrives."
+        ),
         short=_("To be paid"),
         tone="wait",
         step=2,
@@ -61,7 +63,10 @@ STATES: Mapping[str, StateWords] = {
     ),
     State.AWAITING_PAYMENT: StateWords(
         headline=_("Waiting for your payment"),
-        next=_("Finish paying at the checkout. If you have just paid, we hear of it in a moment."),
+        next=_(
+            "Finish paying at the checkout. If you have just paid, it usually shows here within moments. "
+            "You can close this page."
+        ),
         short=_("Waiting for payment"),
         tone="wait",
         step=2,
@@ -70,7 +75,8 @@ STATES: Mapping[str, StateWords] = {
     State.PROCESSING: StateWords(
         headline=_("Confirming with your bank"),
         next=_(
-            "We are waiting for your bank; this usually takes a minute. You can close this page."
+            "We are waiting for your bank; this usually takes a minute, and up to a few days with a bank transfer or "
+            "direct debit. You can close this page."
         ),
         short=_("Being confirmed"),
         tone="busy",
@@ -79,8 +85,8 @@ STATES: Mapping[str, StateWords] = {
     State.AUTHORISED: StateWords(
         headline=_("Your payment is reserved"),
         next=_(
-            "Your bank has set the amount aside. We collect it when your order is ready; "
-            "there is nothing to do for you."
+            "Your bank has set the amount aside, and we collect it when your order is ready. "
+            "You don’t need to do anything."
         ),
         short=_("Reserved"),
         tone="busy",
@@ -88,7 +94,7 @@ STATES: Mapping[str, StateWords] = {
     ),
     State.PAID: StateWords(
         headline=_("Paid, thank you"),
-        next=_("Your payment has arrived. There is nothing more to do for you."),
+        next=_("Your payment has arrived. You don’t need to do anything else."),
         short=_("Paid"),
         tone="good",
         step=5,
@@ -96,7 +102,7 @@ STATES: Mapping[str, StateWords] = {
     State.PARTIALLY_REFUNDED: StateWords(
         headline=_("Partly refunded"),
         next=_(
-            "We have sent part of the money back. Your bank may take a few days to show it in your account."
+            "We have sent part of your money back. It can take your bank a few days to show it in your account."
         ),
         short=_("Partly refunded"),
         tone="good",
@@ -104,7 +110,7 @@ STATES: Mapping[str, StateWords] = {
     State.REFUNDED: StateWords(
         headline=_("Refunded"),
         next=_(
-            "We have sent your money back. Your bank may take a few days to show it in your account."
+            "We have sent your money back. It can take your bank a few days to show it in your account."
         ),
         short=_("Refunded"),
         tone="good",
@@ -112,7 +118,7 @@ STATES: Mapping[str, StateWords] = {
     State.DISPUTED: StateWords(
         headline=_("Your bank is looking into this payment"),
         next=_(
-            "The payment was disputed. Banks often take some weeks to decide; this page shows the outcome."
+            "The payment was disputed. Banks often take several weeks to decide; this page will show the outcome."
         ),
         short=_("Disputed"),
         tone="wait",
@@ -125,7 +131,7 @@ STATES: Mapping[str, StateWords] = {
     ),
     State.FAILED: StateWords(
         headline=_("The payment did not go through"),
-        next=_("You can try again, in the same way or with another card or account."),
+        next=_("You can try again, with the same or with another card or account."),
         short=_("Not paid"),
         tone="bad",
         step=2,
@@ -145,8 +151,8 @@ STATES: Mapping[str, StateWords] = {
     ),
 }
 
-# Not a state of the order's money: shown instead of it while a cancellation waits for the provider.
-CANCELLING = "cancelling"
+# No states of the order's money, but what a page shows instead of one: `order_view.shown_as` says when.
+CANCELLING, LATE, RETURNED = "cancelling", "late", "returned"
 SHOWN: Mapping[str, StateWords] = {
     **STATES,
     CANCELLING: StateWords(
@@ -155,6 +161,30 @@ SHOWN: Mapping[str, StateWords] = {
         short=_("Being cancelled"),
         tone="busy",
     ),
+    LATE: StateWords(
+        headline=_("Your payment arrived too late"),
+        next=_(
+            "This order had already closed when your payment arrived. Your money is not lost: we will either accept "
+            "the payment or send it back, and this page will show which."
+        ),
+        short=_("Paid too late"),
+        tone="wait",
+    ),
+    RETURNED: StateWords(
+        headline=_("Your payment was sent back"),
+        next=_(
+            "It arrived after this order had closed. It can take your bank a few days to show the money in your "
+            "account."
+        ),
+        short=_("Sent back"),
+        tone="over",
+    ),
+}
+
+REFUNDS: Mapping[str, Text] = {
+    "sent": pgettext_lazy("refund", "On its way"),
+    "done": pgettext_lazy("refund", "Sent back"),
+    "failed": pgettext_lazy("refund", "Did not go through"),
 }
 
 # An event that is not here is none of the customer's business, and is not shown.
@@ -173,23 +203,30 @@ EVENTS: Mapping[str, EventWords] = {
     "order.expired": EventWords(title=_("The time to pay ran out")),
     "refund.requested": EventWords(title=_("Refund on its way"), detail="amount"),
     "refund.changed": EventWords(title=_("Refunded in all"), detail="refunded", tone="good"),
-    "refund.failed": EventWords(title=_("A refund could not be delivered"), detail="amount"),
+    "refund.failed": EventWords(title=_("A refund did not go through"), detail="amount"),
     "dispute.opened": EventWords(title=_("Your bank opened a dispute"), detail="disputed"),
     "dispute.won": EventWords(title=_("The dispute was decided for the shop")),
     "dispute.lost": EventWords(title=_("Your bank returned the money to you"), detail="disputed"),
     "order.late_payment_accepted": EventWords(title=_("Late payment accepted"), tone="good"),
-    "order.flagged": EventWords(title=_("We began to look at this ourselves")),
-    "order.review_cleared": EventWords(title=_("We have looked at it")),
+    "order.flagged": EventWords(title=_("We started checking this order")),
+    "order.review_cleared": EventWords(title=_("We finished checking this order")),
 }
 
+_DECLINED = _("Your bank declined it")
 FAILURES: Mapping[str, Text] = {
-    "card_declined": _("your bank declined it"),
-    "declined": _("your bank declined it"),
-    "insufficient_funds": _("not enough money in the account"),
-    "expired_card": _("the card has expired"),
-    "cancelled": _("called off"),
-    "expired": _("the checkout was left open too long"),
-    "never_sent": _("it never reached the payment provider"),
+    "card_declined": _DECLINED,
+    "declined": _DECLINED,
+    "do_not_honor": _DECLINED,
+    "generic_decline": _DECLINED,
+    "insufficient_funds": _("There was not enough money in the account"),
+    "expired_card": _("The card has expired"),
+    "incorrect_cvc": _("The card’s security code was wrong"),
+    "incorrect_number": _("The card number was wrong"),
+    "authentication_required": _("Your bank’s confirmation step was not completed"),
+    "processing_error": _("The payment provider had a problem"),
+    "cancelled": _("It was cancelled"),
+    "expired": _("The checkout was left open too long"),
+    "never_sent": _("It never reached the payment provider"),
 }
 
 CONNECTION: Mapping[str, Text] = {
@@ -201,6 +238,10 @@ CONNECTION: Mapping[str, Text] = {
     "stopped": _("No longer updating; please reload"),
 }
 
+COPIED: Text = _("Copied")
+# Translators: a date and time in Django's date format characters. It is followed by "UTC".
+INSTANT: Text = pgettext_lazy("date format", "j M Y, H:i")
+
 
 def for_browser() -> dict[str, Any]:
     """The same words, for Django's JSON encoder, which puts them into the active language."""
@@ -209,5 +250,7 @@ def for_browser() -> dict[str, Any]:
         "events": {name: asdict(words) for name, words in EVENTS.items()},
         "failures": dict(FAILURES),
         "actions": dict(ACTIONS),
+        "refunds": dict(REFUNDS),
         "connection": dict(CONNECTION),
+        "copied": COPIED,
     }

@@ -1,27 +1,29 @@
 // The order page goes on by itself from the version that the server has rendered, by the server's own words.
-import { inLocalTime } from "./local-time.js";
 import { OrderStream } from "./ordercast.js";
+import { inLocalTime, isCancelling, shownAs, tell, timeLeft, written } from "./reading.js";
+import { takeRefund } from "./refunds.js";
 
 const ANNOUNCE_AFTER = 1000; // ms of quiet before a screen reader hears where the order has got to
-const QUIET_FOR = 1500; // ms that a connection may be gone before the page says so
+const LOOK_AT_CLOCK = 20_000; // ms between two looks at how long there still is to pay
 
 let page, root;
-let announcing, telling;
+let announcing;
 
 const one = (selector) => root.querySelector(selector);
 const show = (element, is) => element && (element.hidden = !is);
 
-function written(amount) {
-  const { digits, decimal, group, before, after } = page.money;
-  const figures = String(Math.abs(amount)).padStart(digits + 1, "0");
-  const whole = figures.slice(0, figures.length - digits).replace(/\B(?=(\d{3})+$)/g, group);
-  const rest = digits ? decimal + figures.slice(-digits) : "";
-  return (amount < 0 ? "−" : "") + before + whole + rest + after;
+function element(tag, className, textContent) {
+  return Object.assign(document.createElement(tag), { className, textContent });
 }
 
+function timeAt(at) {
+  const time = Object.assign(document.createElement("time"), { dateTime: at });
+  inLocalTime(time);
+  return time;
+}
 
 function showState(state, data) {
-  const says = page.states[page.is_cancelling ? "cancelling" : state];
+  const says = page.states[shownAs(state, data, page.is_cancelling)];
   if (!says) return; // a newer server's word: the next load of the page knows it
   root.dataset.state = state;
   root.dataset.tone = says.tone;
@@ -34,9 +36,10 @@ function showState(state, data) {
   showSteps(says);
   for (const row of root.querySelectorAll("[data-amount]")) {
     const amount = data[row.dataset.amount];
-    row.querySelector("dd").textContent = amount ? written(amount) : "";
+    row.querySelector("dd").textContent = amount ? written(amount, page.money) : "";
     show(row, amount);
   }
+  show(one("[data-receipt]"), data.captured);
 }
 
 function showSteps(says) {
@@ -56,34 +59,45 @@ function addToTimeline({ event, version, data, at }) {
   const item = document.createElement("li");
   item.className = "new";
   Object.assign(item.dataset, { version, tone: says.tone });
-  const part = (tag, name, text) => Object.assign(document.createElement(tag), { className: name, textContent: text });
-  const time = Object.assign(document.createElement("time"), { dateTime: at });
-  inLocalTime(time);
-  const more = part("span", "detail", detail(says, data));
+  const more = element("span", "detail", detail(says, data));
   more.toggleAttribute("data-reason", says.detail === "code");
-  item.append(part("span", "title", says.title), " ", more, " ", time);
+  item.append(element("span", "title", says.title), " ", more, " ", timeAt(at));
   one("[data-timeline]").prepend(item);
 }
 
 function detail(says, data) {
   if (says.detail === "code") return page.failures[data.code] ?? "";
-  return says.detail in data ? written(data[says.detail]) : "";
+  return says.detail in data ? written(data[says.detail], page.money) : "";
+}
+
+function showRefunds() {
+  const lines = page.refunded.map(({ amount, state, at }) => {
+    const line = document.createElement("li");
+    line.dataset.refund = state;
+    line.append(element("span", "number", written(amount, page.money)), element("span", "pill", page.refunds[state]), timeAt(at));
+    return line;
+  });
+  one("[data-refund-list]").replaceChildren(...lines);
+  show(one("[data-refunds]"), lines.length);
 }
 
 // Several events often come at once; only where they end is worth interrupting anyone for.
 function announce() {
   clearTimeout(announcing);
   announcing = setTimeout(() => {
-    one("[data-announce]").textContent = `${one("[data-headline]").textContent}. ${one("[data-next]").textContent}`;
+    say(`${one("[data-headline]").textContent}. ${one("[data-next]").textContent}`);
   }, ANNOUNCE_AFTER);
 }
 
-const UNPAID = new Set(["created", "awaiting_payment", "processing", "authorised", "failed"]);
+function say(text) {
+  one("[data-announce]").textContent = text;
+}
 
 function take({ detail: event }) {
-  page.is_cancelling = (page.is_cancelling || event.event === "order.cancellation_requested") && UNPAID.has(event.state);
+  page.is_cancelling = isCancelling(page.is_cancelling, event);
   showState(event.state, event.data);
   addToTimeline(event);
+  if (takeRefund(page.refunded, event)) showRefunds();
   root.dataset.version = event.version;
   announce();
 }
@@ -95,30 +109,34 @@ async function begin() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   root.replaceWith(document.adoptNode(fresh.getElementById("order")));
   document.title = fresh.title;
-  page = JSON.parse(fresh.getElementById("page").textContent);
-  root = document.getElementById("order");
-  root.querySelectorAll("time").forEach(inLocalTime);
+  prepare(JSON.parse(fresh.getElementById("page").textContent));
   announce();
 }
 
-function tell(status) {
-  clearTimeout(telling);
-  const place = document.querySelector("[data-connection]");
-  const say = () => {
-    place.dataset.connection = status;
-    place.querySelector("[data-connection-text]").textContent = page.connection[status];
-    place.hidden = status === "connecting";
-  };
-  // A connection that is back at once was never worth a word.
-  if (status === "reconnecting" || status === "connecting") telling = setTimeout(say, QUIET_FOR);
-  else say();
+// What the server has rendered is put into the reader's own zone, and gets what only a script can do.
+function prepare(rendered) {
+  page = rendered;
+  root = document.getElementById("order");
+  root.querySelectorAll("time").forEach((time) => inLocalTime(time));
+  showTimeLeft();
+  const copy = one("[data-copy]");
+  show(copy, navigator.clipboard); // only where the page came over HTTPS, or from this machine
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(page.order);
+    copy.textContent = page.copied;
+    say(page.copied);
+  });
 }
 
-page = JSON.parse(document.getElementById("page").textContent);
-root = document.getElementById("order");
-root.querySelectorAll("time").forEach(inLocalTime);
+function showTimeLeft() {
+  const place = one("[data-left]");
+  if (place) place.textContent = timeLeft(place.previousElementSibling.dateTime);
+}
+
+prepare(JSON.parse(document.getElementById("page").textContent));
+setInterval(showTimeLeft, LOOK_AT_CLOCK);
 const stream = new OrderStream({ url: location.origin, order: page.order, cursor: page.cursor, grant: page.grant });
 stream.addEventListener("event", take);
 stream.addEventListener("snapshot", begin);
-stream.addEventListener("status", () => tell(stream.status));
-tell(stream.status);
+stream.addEventListener("status", () => tell(stream.status, page.connection));
+tell(stream.status, page.connection);
