@@ -1,17 +1,28 @@
 """How every process logs: one line for each fact, with the ids that tie the facts together, and no secret in any.
 
 Web, worker, beat, uvicorn and Celery all end here. `request_id` names one request and comes back to the client as
-`X-Request-ID`; `event_id` is `<order>:<version>` wherever an event is recorded or announced, so that either id finds
-the rest of its way. As JSON, or as text for people.
+`X-Request-ID`; `task_id` names one task, and `caused_by` the requests and tasks that it was enqueued by; `event_id` is
+`<order>:<version>` wherever an event is recorded or announced. So either id finds the rest of its way. As JSON, or as
+text for people.
 """
 
 from typing import Any
 
 import structlog
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import (
+    after_task_publish,
+    before_task_publish,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+)
 from structlog.typing import EventDict, WrappedLogger
 
+from orders import tracing
 from orders.redaction import redact
+
+ANNOUNCE = "workers.tasks.announce"  # hundreds a second: said once each, with the ids of its events
+_log = structlog.stdlib.get_logger("workers.tasks")
 
 _OWN = frozenset({"_record", "_from_structlog", "exc_info", "stack_info"})
 
@@ -38,7 +49,17 @@ def configuration(level: str, style: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": f"{__name__}.formatter", "style": style}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {
+            "announcements": {"()": "backend.quiet.Announcements"},
+            "outages": {"()": "backend.quiet.Outages"},
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["announcements", "outages"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "uvicorn": _THROUGH_ROOT,
@@ -93,17 +114,36 @@ def _as_text(logger: WrappedLogger, name: str, said: EventDict) -> str:
     return redact(f"{line}\n{trace}" if trace else line)
 
 
+@before_task_publish.connect(weak=False)
+def _send_along(headers: dict[str, Any] | None = None, **_rest: object) -> None:
+    if headers is not None:
+        cause = tracing.current()
+        headers.setdefault(tracing.HEADER, [cause] if cause else [])
+
+
+@after_task_publish.connect(weak=False)
+def _say_what_was_enqueued(
+    sender: str = "", headers: dict[str, Any] | None = None, **_rest: object
+) -> None:
+    """Beat, for one, has no line of its own that knows the task's id."""
+    if headers is not None and sender != ANNOUNCE:
+        _log.info("enqueued %s", sender, task_id=headers.get("id", ""))
+
+
 @task_prerun.connect(weak=False)
 def _begin_task(task_id: str = "", task: Any = None, args: Any = (), **_rest: object) -> None:
-    structlog.contextvars.bind_contextvars(task_id=task_id)
-    if task is not None and task.name == "workers.tasks.announce" and args:
+    causes = getattr(task and task.request, tracing.HEADER, None)
+    structlog.contextvars.bind_contextvars(
+        task_id=task_id, **({"caused_by": causes} if causes else {})
+    )
+    if task is not None and task.name == ANNOUNCE and args:
         events = [f"{order}:{version}" for order, _epoch, version, _frame in args[0]]
         structlog.stdlib.get_logger("workers.announce").info("announcing", event_ids=events)
 
 
 @task_postrun.connect(weak=False)
 def _end_task(**_rest: object) -> None:
-    structlog.contextvars.unbind_contextvars("task_id")
+    structlog.contextvars.unbind_contextvars("task_id", "caused_by")
 
 
 @setup_logging.connect(weak=False)

@@ -1,11 +1,13 @@
 """Asking providers again: for the reconciler, for staff who force a refresh, and before an order expires."""
 
+import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from orders import checks, commands, conversations, deadlines
 from orders.cause import Cause
@@ -15,6 +17,8 @@ from orders.errors import OrderNotFound, ProviderRefused
 from orders.models import Order, Payment
 from orders.payments import base, registry
 from orders.states import UNPAID
+
+log = logging.getLogger(__name__)
 
 # What a look found that is the provider's word on what it has; "not_found" is its word too.
 _ANSWERED = {Outcome.APPLIED, Outcome.NOTHING_NEW, "not_found"}
@@ -47,11 +51,17 @@ def refresh_payment(
     Whatever of ours was never answered (a create, a refund, a cancel) is asked again first, with its own key.
     """
     payment = Payment.objects.select_related("order").get(pk=payment_id)
+    with bound_contextvars(order=payment.order.ref, payment=payment.ref):
+        return _look_at(payment, cause, claim)
+
+
+def _look_at(payment: Payment, cause: Cause, claim: checks.Claim | None) -> Refreshed:
     began = time.monotonic()
     look = _ask(payment, cause)
     look = replace(look, took_ms=round((time.monotonic() - began) * 1000))
+    log.debug("looked, and found %s", look.found)
     _conclude(payment, look, cause, claim)
-    after = Payment.objects.select_related("order").get(pk=payment_id)
+    after = Payment.objects.select_related("order").get(pk=payment.pk)
     state = after.order.state
     if look.found in _ANSWERED and (_is_unwanted(after) or _is_overdue(after.order)):
         _close(after, cause)

@@ -11,6 +11,8 @@ import time
 from collections import deque
 from typing import Any
 
+from orders import tracing
+
 logger = logging.getLogger(__name__)
 
 Hint = list[Any]  # order, epoch, version, the encoded frame
@@ -27,7 +29,7 @@ class Announcer:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.dropped = 0
-        self._waiting: deque[Hint] = deque()
+        self._waiting: deque[tuple[Hint, str]] = deque()  # each with what caused it
         self._work = threading.Event()
         self._resting_until = 0.0
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
@@ -37,7 +39,7 @@ class Announcer:
         if len(self._waiting) >= CAPACITY or time.monotonic() < self._resting_until:
             self.dropped += 1
             return
-        self._waiting.append(hint)
+        self._waiting.append((hint, tracing.current()))
         self._work.set()
 
     def _run(self) -> None:
@@ -50,11 +52,13 @@ class Announcer:
     def _next_size(self) -> int:
         return min(len(self._waiting), HINTS_PER_TASK)
 
-    def _enqueue(self, hints: list[Hint]) -> None:
+    def _enqueue(self, waited: list[tuple[Hint, str]]) -> None:
         from workers.tasks import announce
 
+        hints = [hint for hint, _ in waited]
+        headers: dict[str, Any] = {tracing.HEADER: sorted({cause for _, cause in waited if cause})}
         try:
-            announce.apply_async((hints,), retry=False, ignore_result=True)
+            announce.apply_async((hints,), retry=False, ignore_result=True, headers=headers)
         except Exception as error:  # noqa: BLE001 — whatever a broker raises, it is away
             lost = len(hints) + len(self._waiting)
             self._waiting.clear()

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -56,7 +57,10 @@ def tick(report: Callable[[Refreshed], object] = lambda _: None) -> Tick:
         while timezone.now() - began < LONGEST_TICK:
             claims, wait = _claim_round()
             if claims:
-                for looked in pool.map(_look, claims):
+                # Each in a copy of this thread's context, so that its lines in the log carry the same task.
+                looks = [pool.submit(copy_context().run, _look, claim) for claim in claims]
+                for look in looks:
+                    looked = look.result()
                     found[looked.found] += 1
                     report(looked)
             elif wait is None:
