@@ -162,6 +162,13 @@ class Environment(BaseSettings):
         examples=["15"],
         description="How often the reconciler looks for due payments; read when the schedule is first installed.",
     )
+    ORDERCAST_REFRESH_COOLDOWN: int = Field(
+        10,
+        ge=0,
+        le=3600,
+        examples=["10"],
+        description="Seconds after a forced refresh in which staff cannot force another of the same order.",
+    )
     ORDERCAST_CHECK_TIME_SCALE: float = Field(
         1.0,
         gt=0,

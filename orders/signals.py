@@ -7,3 +7,9 @@ order_event_recorded = Signal()
 
 A handler that has an effect outside the database waits for `transaction.on_commit`.
 """
+
+refresh_wanted = Signal()
+"""Staff want orders to be asked about; the transaction is still open. Sent with `sender=RefreshRun`, `run_id: int`.
+
+A hint: whoever hears it may be away, and then `orders.refresh_runs` is asked for what is open.
+"""

@@ -7,7 +7,9 @@ class WorkersConfig(AppConfig):
     name = "workers"
 
     def ready(self) -> None:
-        """Listen to the journal, in every process that writes to it."""
-        from workers import receivers
+        """Listen to the journal, in every process that writes to it, and tell the staff board how we are."""
+        from realtime import board_parts
+        from workers import receivers, vitals
 
         receivers.connect()
+        board_parts.register(vitals.parts)

@@ -57,6 +57,10 @@ class Guard:
             )
             return self._take(_own_limiter(), wanted)
 
+    def is_open(self) -> bool:
+        """Whether the provider is left alone now, after failing too often. Raises `redis.RedisError`."""
+        return bool(self._storage().state != STATE_CLOSED)
+
     def report(self, found: str) -> None:
         """Tell the breaker what a question found."""
         with suppress(_Outage, CircuitBreakerError, redis.RedisError):

@@ -5,12 +5,13 @@ from typing import Any
 from celery import shared_task
 
 from realtime import publishing
-from workers import comparing, reconciler
+from workers import comparing, forced, reconciler, vitals
 
 
 @shared_task
 def reconcile() -> None:
-    reconciler.tick()
+    forced.catch_up()
+    vitals.note_tick(reconciler.tick())
 
 
 @shared_task
@@ -21,3 +22,8 @@ def compare() -> None:
 @shared_task
 def announce(frames: list[list[Any]]) -> None:
     publishing.announce(frames)
+
+
+@shared_task
+def refresh(run_id: int) -> None:
+    forced.carry_out(run_id)

@@ -4,10 +4,11 @@ Staff change an order through actions, which ask for a reason and go through the
 """
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
-from orders.admin import access, logs, order
+from orders.admin import access, logs, order, receipts, refreshes
 
-__all__ = ["access", "logs", "order"]
+__all__ = ["access", "logs", "order", "receipts", "refreshes"]
 
 admin.site.site_header = admin.site.site_title = "Ordercast"
-admin.site.index_title = "Orders and what stands behind them"
+admin.site.index_title = _("Orders and what stands behind them")

@@ -2,12 +2,17 @@
 tokens are revoked by an action on the order they show, or by `manage.py revoke`."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
-from orders.admin.base import ReadOnlyAdmin, badge, moment
+from orders.admin import searching
+from orders.admin.base import EMPTY, ReadOnlyAdmin, badge, moment
 from orders.models import AuditEntry, Revocation
 
 
@@ -19,23 +24,34 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "source",
         "action",
         "outcome_badge",
-        "order",
+        "order_link",
         "reason",
         "address",
     )
-    list_filter = ("source",)
     search_fields = ("order",)
-    search_help_text = "Order reference, whole"
+    search_help_text = _("Order reference, in full")
+    readonly_fields = ("order_link", "outcome_badge")
+    fields = (
+        "at", "actor", "source", "action", "outcome_badge", "detail", "order_link", "reason", "address", "request_id",
+    )  # fmt: skip
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        found = queryset.filter(order=search_term.strip()) if search_term.strip() else queryset
-        return found, False
+        term = searching.clean(search_term)
+        return (queryset.filter(order=term[:32]) if term else queryset), False
 
-    @admin.display(description="when")
+    @admin.display(description=_("order"))
+    def order_link(self, entry: AuditEntry) -> SafeString | str:
+        """By the list's own search, for an entry outlives what it is about and holds no key to it."""
+        if not entry.order:
+            return EMPTY
+        address = f"{reverse('admin:orders_order_changelist')}?{urlencode({'q': entry.order})}"
+        return format_html('<a href="{}">{}…</a>', address, entry.order[:8])
+
+    @admin.display(description=_("when"))
     def when(self, entry: AuditEntry) -> SafeString | str:
         return moment(entry.at)
 
-    @admin.display(description="outcome")
+    @admin.display(description=_("outcome"))
     def outcome_badge(self, entry: AuditEntry) -> SafeString:
         return badge(entry.outcome)
 
@@ -44,6 +60,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 class RevocationAdmin(ReadOnlyAdmin):
     list_display = ("what", "when", "actor", "reason")
 
-    @admin.display(description="up to")
+    @admin.display(description=_("up to"))
     def when(self, row: Revocation) -> SafeString | str:
         return moment(row.at)

@@ -1,6 +1,8 @@
 """What all our admin pages share: read-only, fast on millions of rows, and linked to one another."""
 
-from datetime import timedelta
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -10,15 +12,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.functional import cached_property
+from django.utils.functional import Promise, cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
+
+from orders.models import Order, Payment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     ModelAdmin = admin.ModelAdmin[Any]
     BasePaginator = Paginator[Any]
 else:
@@ -39,12 +41,13 @@ class BoundedPaginator(BasePaginator):
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Who has the view permission may look. Nobody adds, changes or deletes."""
+    """Who has the view permission may look. Nobody adds, changes or deletes, whatever their permissions."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each facet is a count
     list_per_page = 50
+    list_max_show_all = 0
     sortable_by = ()  # only what has an index, and that is the order of the list already
     ordering = ("-pk",)
     empty_value_display = EMPTY
@@ -71,25 +74,45 @@ def link(row: Model | None, text: str = "") -> SafeString | str:
     return format_html('<a href="{}">{}</a>', address, text or str(row))
 
 
+def link_to_order(order: Order | None) -> SafeString | str:
+    return link(order, f"{order.ref[:8]}…" if order else "")
+
+
+def link_to_payment(payment: Payment | None) -> SafeString | str:
+    return link(payment, f"{payment.ref[:8]}…" if payment else "")
+
+
 def badge(word: str) -> SafeString:
     """A state, status or outcome, coloured by what it means for us."""
     return format_html('<span class="oc-badge oc-{}">{}</span>', word, word.replace("_", " "))
 
 
-def moment(at: "datetime | None") -> SafeString | str:
+def folded(value: object, label: str | Promise = "JSON") -> SafeString:
+    """Raw data, out of the way until somebody wants it."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html(
+        '<details class="oc-raw"><summary>{}</summary><pre>{}</pre></details>', label, text
+    )
+
+
+def moment(at: datetime | None) -> SafeString | str:
     """How long ago; the exact time when pointed at."""
-    return _time(at, lambda then, now: f"{timesince(then, now, depth=1)} ago") if at else EMPTY
+    if at is None:
+        return EMPTY
+    return _time(at, lambda then, now: _("%s ago") % timesince(then, now, depth=1))
 
 
-def ahead(at: "datetime | None") -> SafeString | str:
+def ahead(at: datetime | None) -> SafeString | str:
     """In how long something is to happen; "due" once it should have."""
-    return _time(at, lambda then, now: f"in {timeuntil(then, now, depth=1)}") if at else EMPTY
+    if at is None:
+        return EMPTY
+    if at < timezone.now() - A_MOMENT:
+        return _time(at, lambda _then, _now: _("due"))
+    return _time(at, lambda then, now: _("in %s") % timeuntil(then, now, depth=1))
 
 
-def _time(at: "datetime", spell: "Callable[[datetime, datetime], str]") -> SafeString:
+def _time(at: datetime, spell: Callable[[datetime, datetime], str]) -> SafeString:
     now = timezone.now()
-    near = "now" if abs(at - now) < A_MOMENT else spell(at, now)
-    if at < now and near.startswith("in "):
-        near = "due"
+    near = _("now") if abs(at - now) < A_MOMENT else spell(at, now)
     exact = date_format(timezone.localtime(at), "Y-m-d H:i:s")
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, near)
+    return format_html('<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), exact, near)

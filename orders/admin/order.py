@@ -1,79 +1,82 @@
-"""Orders: the list that support searches, and one order with all that is known of it."""
+"""Orders: the list that support searches, and the frame of one order's page (`order_page` fills it)."""
 
-import json
+from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from orders import money
-from orders.admin import actions
-from orders.admin.base import EMPTY, ReadOnlyAdmin, ahead, badge, moment
-from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck
+from orders.admin import actions, order_page, searching
+from orders.admin.base import COUNTED, EMPTY, ReadOnlyAdmin, ahead, badge, folded, moment
+from orders.models import Order, Payment
 from orders.serialising import page_url
 
-SHOWN = 200  # events, checks and receipts each, the newest
+OVERDUE = timedelta(minutes=1)  # past its time: no tick has taken it up
 
 
 class NeedsReview(admin.SimpleListFilter):
     """Only "yes" is offered: it has an index, and nobody looks for what is in order."""
 
-    title = "review"
+    title = _("review")
     parameter_name = "review"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Needs review")]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Needs review"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(needs_review=True) if self.value() == "yes" else queryset
 
 
+class Checks(admin.SimpleListFilter):
+    title = _("checks")
+    parameter_name = "checks"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("overdue", _("Overdue"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() != "overdue":
+            return queryset
+        # Asked first and by itself: the timetable's index finds the few, whatever the orders' planner would think.
+        late = Payment.objects.filter(next_check_at__lt=timezone.now() - OVERDUE)
+        orders = late.order_by("next_check_at").values_list("order_id", flat=True)
+        return queryset.filter(pk__in=list(orders[:COUNTED]))
+
+
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
     list_display = (
-        "short_ref",
-        "state_badge",
-        "amount",
-        "flags_shown",
-        "age",
-        "last_check",
-        "next_check",
-    )
-    list_filter = (NeedsReview, "state")
+        "short_ref", "state_badge", "amount", "flags_shown", "age", "last_check", "next_check",
+    )  # fmt: skip
+    list_filter = (NeedsReview, Checks, "state")
     search_fields = ("ref",)  # makes the box appear; get_search_results does the work
-    search_help_text = (
-        "Order or payment reference (its beginning will do), the provider's reference, "
-        "idempotency key, or user name"
+    search_help_text = _(
+        "Order or payment reference (its beginning will do), or in full: the provider's reference, "
+        "an idempotency key, a user name, or the id of a provider's event"
     )
     actions = (
         actions.force_refresh,
+        actions.flag,
         actions.clear_review,
         actions.accept_late_payment,
         actions.revoke_links,
     )
     readonly_fields = (
-        "state_badge",
-        "flags_shown",
-        "amount",
-        "captured_shown",
-        "refunded_shown",
-        "disputed_shown",
-        "last_check",
-        "next_check",
-        "page",
-        "metadata_shown",
-    )
+        "state_badge", "flags_shown", "amount", "captured_shown", "refunded_shown", "disputed_shown", "last_check",
+        "next_check", "page", "metadata_shown",
+    )  # fmt: skip
     fieldsets = (
-        (None, {"fields": ("state_badge", "flags_shown", "is_cancelling", "page")}),
-        ("Money", {"fields": ("amount", "captured_shown", "refunded_shown", "disputed_shown")}),
-        ("Checks", {"fields": ("last_check", "next_check")}),
+        (None, {"fields": (("state_badge", "flags_shown"), "is_cancelling", "page")}),
+        (_("Money"), {"fields": (("amount", "captured_shown"), ("refunded_shown", "disputed_shown"))}),
+        (_("Checks"), {"fields": (("last_check", "next_check"),)}),
         (
-            "More",
+            _("More"),
             {
                 "classes": ["collapse"],
                 "fields": (
@@ -90,10 +93,9 @@ class OrderAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().replace("\x00", "")
-        if not term:
-            return queryset, False
-        return queryset.filter(pk__in=_ids_of(term)), False
+        if term := searching.clean(search_term):
+            queryset = queryset.filter(pk__in=searching.orders_of(term))
+        return queryset, False
 
     def has_refresh_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.refresh_order")
@@ -110,117 +112,62 @@ class OrderAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         order = self.get_object(request, object_id)
-        known = {} if order is None else _all_that_is_known(order)
+        known = {} if order is None else order_page.all_that_is_known(order)
         offered = [
             (name, action[2])
             for name, action in (self.get_actions(request) or {}).items()
-            if action and order is not None and _is_of_use(name, order)
+            if action and order is not None and order_page.is_of_use(name, order)
         ]
         context = {**known, "offered": offered, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
-    @admin.display(description="order")
+    @admin.display(description=_("order"))
     def short_ref(self, order: Order) -> SafeString:
         return format_html("<code>{}…</code>", order.ref[:8])
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state_badge(self, order: Order) -> SafeString:
         return badge(order.state)
 
-    @admin.display(description="total")
+    @admin.display(description=_("total"))
     def amount(self, order: Order) -> str:
         return money.written(order.total, order.currency)
 
-    @admin.display(description="captured")
+    @admin.display(description=_("captured"))
     def captured_shown(self, order: Order) -> str:
         return money.written(order.captured, order.currency)
 
-    @admin.display(description="refunded")
+    @admin.display(description=_("refunded"))
     def refunded_shown(self, order: Order) -> str:
         return money.written(order.refunded, order.currency)
 
-    @admin.display(description="disputed")
+    @admin.display(description=_("disputed"))
     def disputed_shown(self, order: Order) -> str:
         return money.written(order.disputed, order.currency)
 
-    @admin.display(description="review")
+    @admin.display(description=_("review"))
     def flags_shown(self, order: Order) -> SafeString | str:
         flags = ((flag.replace("_", " "),) for flag in order.flags)
         return format_html_join(" ", '<span class="oc-badge oc-flag">{}</span>', flags) or EMPTY
 
-    @admin.display(description="made")
+    @admin.display(description=_("made"))
     def age(self, order: Order) -> SafeString | str:
         return moment(order.created_at)
 
-    @admin.display(description="last check")
+    @admin.display(description=_("last check"))
     def last_check(self, order: Order) -> SafeString | str:
         looks = [p.last_checked_at for p in order.payments.all() if p.last_checked_at]
         return moment(max(looks, default=None))
 
-    @admin.display(description="next check")
+    @admin.display(description=_("next check"))
     def next_check(self, order: Order) -> SafeString | str:
         due = [p.next_check_at for p in order.payments.all() if p.next_check_at]
         return ahead(min(due, default=None))
 
-    @admin.display(description="customer's page")
+    @admin.display(description=_("customer's page"))
     def page(self, order: Order) -> SafeString:
         return format_html('<a href="{0}">{0}</a>', page_url(order.ref))
 
-    @admin.display(description="metadata")
+    @admin.display(description=_("metadata"))
     def metadata_shown(self, order: Order) -> SafeString:
-        return format_html(
-            "<pre>{}</pre>", json.dumps(order.metadata, indent=2, ensure_ascii=False)
-        )
-
-
-def _ids_of(term: str) -> list[int]:
-    """The orders that a reference leads to. Each question by itself, so that each can use its own index."""
-    by_provider = Q(provider__in=list(settings.ORDERCAST_PROVIDERS), provider_ref=term)
-    users = get_user_model().objects.filter(username=term)
-    found = [
-        Order.objects.filter(ref__startswith=term.lower()).values_list("pk"),
-        Order.objects.filter(idempotency_key=term).values_list("pk"),
-        Order.objects.filter(customer__in=users).order_by("-pk").values_list("pk"),
-        Payment.objects.filter(ref__startswith=term.lower()).values_list("order_id"),
-        Payment.objects.filter(by_provider).values_list("order_id"),
-    ]
-    return [pk for question in found for (pk,) in question[:500]]
-
-
-def _is_of_use(action: str, order: Order) -> bool:
-    if action == "clear_review":
-        return order.needs_review
-    if action == "accept_late_payment":
-        return order.state in {"cancelled", "expired"} and order.captured > 0
-    return True
-
-
-def _all_that_is_known(order: Order) -> dict[str, Any]:
-    spelled = money.spelling(order.currency)
-    payments = list(order.payments.order_by("-pk"))
-    return {
-        "events": [
-            {
-                "row": event,
-                "data": json.dumps(event.data, indent=2, ensure_ascii=False),
-                "amount": spelled.write(event.data["amount"]) if "amount" in event.data else "",
-            }
-            for event in OrderEvent.objects.filter(order=order).order_by("-version")[:SHOWN]
-        ],
-        "payments": [
-            {
-                "row": payment,
-                "amount": spelled.write(payment.amount),
-                "last": moment(payment.last_checked_at),
-                "next": ahead(payment.next_check_at),
-            }
-            for payment in payments
-        ],
-        "checks": PaymentCheck.objects.filter(payment__in=payments)
-        .select_related("payment")
-        .order_by("-checked_at")[:SHOWN],
-        "receipts": CallbackReceipt.objects.filter(payment__in=payments)
-        .select_related("payment")
-        .order_by("-pk")[:SHOWN],
-        "shown": SHOWN,
-    }
+        return folded(order.metadata)

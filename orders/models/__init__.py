@@ -3,6 +3,7 @@
 from orders.models.access import AuditEntry, Revocation
 from orders.models.order import JournalEpoch, Order, OrderEvent, new_epoch, new_ref
 from orders.models.payment import CallbackReceipt, Payment, PaymentCheck, Refund
+from orders.models.refresh import RefreshItem, RefreshRun
 
 __all__ = [
     "AuditEntry",
@@ -12,6 +13,8 @@ __all__ = [
     "OrderEvent",
     "Payment",
     "PaymentCheck",
+    "RefreshItem",
+    "RefreshRun",
     "Refund",
     "Revocation",
     "new_epoch",

@@ -119,6 +119,7 @@ class CallbackReceipt(models.Model):
             models.Index(
                 fields=["next_try_at"], name="receipt_due", condition=Q(next_try_at__isnull=False)
             ),
+            models.Index(fields=["-id"], name="receipt_review", condition=Q(needs_review=True)),
         ]
         constraints = [
             models.UniqueConstraint(fields=["provider", "event_id"], name="receipt_once"),

@@ -157,19 +157,21 @@ class House(Provider):
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> list[ProviderEvent]:
         event_id = self._signatures.verify(headers, body, now)
+        return [self.reread(body, event_id)]
+
+    def reread(self, body: bytes, event_id: str) -> ProviderEvent:
+        """The id stands in a header, so it comes with the body."""
         try:
             callback = _Callback.model_validate_json(body)
             raw = _raw(body)["data"]
         except ValueError as wrong:
             raise Malformed(f"signed, but not a callback: {_what(wrong)}") from None
-        return [
-            ProviderEvent(
-                event_id=event_id,
-                kind=callback.type,
-                snapshot=_snapshot(callback.data, raw),
-                occurred_at=callback.occurred_at,
-            )
-        ]
+        return ProviderEvent(
+            event_id=event_id,
+            kind=callback.type,
+            snapshot=_snapshot(callback.data, raw),
+            occurred_at=callback.occurred_at,
+        )
 
     def ack(self, outcome: AckOutcome) -> Ack:
         match outcome:

@@ -61,11 +61,14 @@ GET  /health/live              |  200  200  200  200  200  200  200  200  200 | 
 GET  /health/ready             |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
 GET  /admin/orders/order/      |  302  302  302  302  302  302  403  200  200 |  302  302  302  302
 GET  /admin/orders/order/PK/change/ |  302  302  302  302  302  302  403  200  200 |  302  302  302  302
-POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  403  403  303 |  302  302  302  302
+POST /admin/orders/order/?flag          |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?accept_late_payment |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /admin/orders/callbackreceipt/?replay |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+GET  /admin/orders/refreshrun/      |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 GET  /admin/orders/auditentry/      |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 """
 ROWS = {

@@ -1,27 +1,32 @@
-"""The admin, through Django's test client: what staff see, what they can do, and what nobody can."""
-
-import re
+"""The admin, through Django's test client: what staff see, and what nobody can do."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.db import connection, transaction
+from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from orders import conversations, journal
-from orders.events import OrderFlagged
-from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck, Refund
-from tests.builders import API, a_payment, an_order, an_order_that_is, journal_of, tell, types_of
+from orders.models import (
+    AuditEntry,
+    CallbackReceipt,
+    Order,
+    OrderEvent,
+    Payment,
+    PaymentCheck,
+    RefreshRun,
+    Refund,
+)
+from tests.builders import a_payment, an_order, an_order_that_is, journal_of
+from tests.orders.staff import LIST, begun, flagged, logged_in, refreshed, seen
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import provider, provider_process
 
 __all__ = ["provider", "provider_process"]
 pytestmark = pytest.mark.usefixtures("database")
 
-LIST = "/admin/orders/order/"
 MODELS: list[type[Model]] = [
-    Order, OrderEvent, Payment, Refund, CallbackReceipt, PaymentCheck,
+    Order, OrderEvent, Payment, Refund, CallbackReceipt, PaymentCheck, AuditEntry, RefreshRun,
 ]  # fmt: skip
 
 
@@ -29,42 +34,6 @@ MODELS: list[type[Model]] = [
 def staff(database: None) -> Client:
     """Rosa, who may do everything."""
     return logged_in(User.objects.create_superuser("rosa"))
-
-
-def logged_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def staff_with(*permissions: str) -> Client:
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return logged_in(user)
-
-
-def run(client: Client, action: str, *orders: Order, **form: str) -> str:
-    """Choose orders in the list and run an action, as the page's form does."""
-    chosen = [str(order.pk) for order in orders]
-    sent = {"action": action, "_selected_action": chosen, "index": "0", **form}
-    answer = client.post(LIST, sent, follow=True)
-    html: str = answer.content.decode()
-    return html
-
-
-def seen(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
-
-
-def flagged(order: Order, reason: str = "mismatch") -> Order:
-    with transaction.atomic():
-        event = OrderFlagged(reason=reason, detail="the provider says 900")
-        journal.record(Order.objects.locked(order.ref), event, API)
-    return Order.objects.get(pk=order.pk)
-
-
-def begun(order: Order) -> Payment:
-    return conversations.start_payment(order.ref, mode="callback", cause=API)
 
 
 def test_the_list_shows_state_amount_flags_and_checks(staff: Client) -> None:
@@ -79,12 +48,15 @@ def test_the_list_shows_state_amount_flags_and_checks(staff: Client) -> None:
 
 @pytest.mark.parametrize(
     "term",
-    ["{order.ref}", "{order.ref:.10}", "{payment.ref}", "pay_remote", "key-1", "buyer"],
+    ["{order.ref}", "{order.ref:.10}", "{payment.ref}", "pay_remote", "key-1", "buyer", "evt_1"],
 )
 def test_any_reference_finds_the_order(staff: Client, term: str) -> None:
     buyer = User.objects.create_user("buyer")
     order = an_order(customer_id=buyer.pk, idempotency_key="key-1")
     payment = a_payment(order, "pending", provider_ref="pay_remote")
+    CallbackReceipt.objects.create(
+        provider="house", event_id="evt_1", payment=payment, body="{}", outcome="applied"
+    )
     other = an_order()
 
     html = staff.get(LIST, {"q": term.format(order=order, payment=payment)}).content.decode()
@@ -126,7 +98,7 @@ def test_an_order_shows_its_history_payments_checks_and_receipts_linked(
 ) -> None:
     order = an_order()
     payment = begun(order)
-    run(staff, "force_refresh", order, reason="asked", confirm="1")
+    refreshed(staff, order)
     receipt = CallbackReceipt.objects.create(
         provider="house", event_id="e1", kind="payment.x", payment=payment, body="{}", outcome="nothing_new"
     )  # fmt: skip
@@ -145,6 +117,7 @@ def test_every_table_can_be_looked_at(staff: Client, provider: SandboxProcess) -
     Refund.objects.create(payment=payment, amount=5)
     CallbackReceipt.objects.create(provider="house", event_id="e", body="<b>", outcome="unmatched")
     PaymentCheck.objects.create(payment=payment, source="staff", found="nothing_new")
+    refreshed(staff, payment.order)
 
     for model in MODELS:
         row = model._default_manager.first()
@@ -162,6 +135,8 @@ def test_nothing_can_be_added_changed_or_deleted_here(staff: Client, model: type
     Refund.objects.create(payment=payment, amount=5)
     PaymentCheck.objects.create(payment=payment, source="staff", found="x")
     CallbackReceipt.objects.create(provider="house", event_id="e", body="", outcome="unmatched")
+    AuditEntry.objects.create(action="x", source="staff", actor="rosa", outcome="done")
+    RefreshRun.objects.create(actor="rosa", reason="asked")
     row = model._default_manager.first()
     assert row is not None
     before = journal_of(order)
@@ -180,123 +155,62 @@ def test_nothing_can_be_added_changed_or_deleted_here(staff: Client, model: type
     assert journal_of(order) == before
 
 
-def test_force_refresh_asks_for_a_reason_first(staff: Client, provider: SandboxProcess) -> None:
+def test_an_order_says_why_nothing_changes(staff: Client) -> None:
+    order = an_order_that_is("awaiting_payment")
+    a_payment(order, "pending", provider="house", profile="waiting")
+
+    html = seen(staff.get(f"{LIST}{order.pk}/change/").content.decode())
+
+    assert "why does nothing change?" in html
+    assert "No callback has come for it." in html
+    assert "has not been looked at yet" in html
+
+
+def test_raw_data_is_folded_away(staff: Client) -> None:
+    order = an_order_that_is("paid")
+
+    html = staff.get(f"{LIST}{order.pk}/change/").content.decode()
+
+    raw = html.split("<details")[1:]
+    assert len(raw) > OrderEvent.objects.filter(order=order).count()
+    assert not any("open" in part.split(">")[0] for part in raw)
+
+
+def test_checks_that_are_overdue_are_found(staff: Client) -> None:
+    late, due_soon = an_order(), an_order()
+    a_payment(late, "pending", next_check_at="2020-01-01T00:00:00Z")
+    a_payment(due_soon, "pending", next_check_at="2040-01-01T00:00:00Z")
+
+    html = staff.get(LIST, {"checks": "overdue"}).content.decode()
+
+    assert f">{late.ref[:8]}" in html
+    assert f">{due_soon.ref[:8]}" not in html
+
+
+def test_receipts_without_a_payment_are_found(staff: Client) -> None:
+    made = CallbackReceipt.objects.create
+    made(provider="house", event_id="evt_known", body="", outcome="applied")
+    made(provider="house", event_id="evt_lost", body="", outcome="unmatched", needs_review=True)
+    made(
+        provider="house", event_id="evt_early", body="", outcome="unmatched",
+        next_try_at="2040-01-01T00:00:00Z",
+    )  # fmt: skip
+
+    html = staff.get("/admin/orders/callbackreceipt/", {"receipts": "unmatched"}).content.decode()
+
+    assert "evt_lost" in html
+    assert "evt_early" in html
+    assert "evt_known" not in html
+
+
+def test_an_audit_entry_leads_to_its_order(staff: Client) -> None:
     order = an_order()
-    payment = begun(order)
+    AuditEntry.objects.create(
+        action="x", source="api", actor="shop", outcome="done", order=order.ref
+    )
 
-    asked = run(staff, "force_refresh", order)
-    again = run(staff, "force_refresh", order, confirm="1", reason="  ")
+    html = staff.get("/admin/orders/auditentry/").content.decode()
+    found = staff.get(LIST, {"q": order.ref}).content.decode()
 
-    assert 'name="reason"' in asked
-    assert "This field is required" in again
-    assert not PaymentCheck.objects.filter(payment=payment).exists()
-
-
-def test_force_refresh_brings_the_order_to_the_providers_truth_and_says_so(
-    staff: Client, provider: SandboxProcess
-) -> None:
-    order = an_order()
-    payment = begun(order)
-    provider.act(payment.provider_ref, "pay")
-
-    html = run(staff, "force_refresh", order, confirm="1", reason="she says she paid")
-
-    order.refresh_from_db()
-    event = OrderEvent.objects.latest("pk")
-    check = PaymentCheck.objects.get()
-    assert order.state == "paid"
-    assert (event.source, event.actor) == ("staff", "rosa")
-    assert (check.source, check.actor, check.found) == ("staff", "rosa", "applied")
-    assert "she says she paid" in check.detail
-    assert "Something new, and applied" in seen(html)
-    assert "awaiting_payment → paid" in seen(html)
-
-
-def test_force_refresh_shows_a_result_for_each_order(
-    staff: Client, provider: SandboxProcess
-) -> None:
-    paid, waiting, unbegun = an_order(), an_order(), an_order()
-    provider.act(begun(paid).provider_ref, "pay")
-    begun(waiting)
-
-    html = seen(run(staff, "force_refresh", paid, waiting, unbegun, confirm="1", reason="all"))
-
-    assert "Something new, and applied" in html
-    assert "Nothing new" in html
-    assert "There is no payment yet to ask about" in html
-
-
-def test_a_provider_that_is_away_is_said_and_harms_nothing(
-    staff: Client, provider: SandboxProcess
-) -> None:
-    order = an_order()
-    begun(order)
-    before = journal_of(order)
-    provider.set_faults("answer_500")
-
-    html = seen(run(staff, "force_refresh", order, confirm="1", reason="asked"))
-
-    assert "The provider is away" in html
-    assert journal_of(order) == before
-
-
-def test_only_who_has_the_permission_can_force_a_refresh() -> None:
-    order = an_order()
-    client = staff_with("view_order", "change_order")
-
-    html = client.get(LIST).content.decode()
-    run(client, "force_refresh", order, confirm="1", reason="asked")
-
-    assert "force_refresh" not in html
-    assert "clear_review" in html
-    assert not PaymentCheck.objects.exists()
-
-
-def test_who_may_only_look_has_no_action_at_all() -> None:
-    an_order()
-
-    html = staff_with("view_order").get(LIST).content.decode()
-
-    assert 'name="action"' not in html
-
-
-def test_clearing_a_review_keeps_who_and_why(staff: Client) -> None:
-    order = flagged(an_order_that_is("awaiting_payment"))
-
-    html = seen(run(staff, "clear_review", order, confirm="1", reason="a typo of theirs"))
-
-    event = OrderEvent.objects.latest("pk")
-    assert (event.type, event.actor) == ("order.review_cleared", "rosa")
-    assert event.data == {"cleared": ["mismatch"], "reason": "a typo of theirs"}
-    assert "Flags cleared" in html
-
-
-def test_a_late_payment_is_accepted_with_a_reason(staff: Client) -> None:
-    order = an_order_that_is("expired")
-    payment = a_payment(order, "pending")
-    tell(payment, "captured")
-
-    run(staff, "accept_late_payment", order, confirm="1", reason="the shop still has it")
-
-    order.refresh_from_db()
-    event = OrderEvent.objects.latest("pk")
-    assert order.state == "paid"
-    assert (event.type, event.data["reason"]) == ("order.late_payment_accepted", "the shop still has it")  # fmt: skip
-
-
-def test_what_an_order_does_not_allow_is_refused_with_what_would_be_legal(staff: Client) -> None:
-    order = an_order_that_is("refunded")
-
-    html = seen(run(staff, "accept_late_payment", order, confirm="1", reason="why not"))
-
-    assert "Not done" in html
-    assert "refund_changed" in html
-    assert types_of(order)[-1] == "refund.changed"
-
-
-def test_too_many_orders_at_once_are_declined_before_anything_is_asked(staff: Client) -> None:
-    orders = [an_order() for _ in range(51)]
-
-    html = seen(run(staff, "force_refresh", *orders, confirm="1", reason="all of them"))
-
-    assert "Please choose at most 50 orders at once" in html
+    assert f'href="{LIST}?q={order.ref}"' in html
+    assert f">{order.ref[:8]}" in found

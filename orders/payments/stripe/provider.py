@@ -226,6 +226,9 @@ class Stripe(Provider):
         callbacks.verify(headers, body, self._secrets, now)
         return callbacks.parse(body)
 
+    def reread(self, body: bytes, event_id: str) -> ProviderEvent | None:
+        return next((e for e in callbacks.parse(body) if e.event_id == event_id), None)
+
     def ack(self, outcome: AckOutcome) -> Ack:
         match outcome:
             case AckOutcome.ACCEPTED:

@@ -1,0 +1,94 @@
+"""All that is known of one order, for its page: each part bounded to the newest, each read by its index."""
+
+from typing import Any
+
+from django.db.models import Q
+
+from orders import explaining, money
+from orders.admin.base import ahead, folded, moment
+from orders.models import (
+    AuditEntry,
+    CallbackReceipt,
+    Order,
+    OrderEvent,
+    PaymentCheck,
+    RefreshItem,
+    Refund,
+)
+
+SHOWN = 200  # of events, checks, receipts and audit entries each
+
+
+def is_of_use(action: str, order: Order) -> bool:
+    """Whether the order's page offers the action; the command decides again when it is made."""
+    if action == "clear_review":
+        return order.needs_review
+    if action == "accept_late_payment":
+        return order.state in {"cancelled", "expired"} and order.captured > 0
+    return True
+
+
+def all_that_is_known(order: Order) -> dict[str, Any]:
+    """The context of the template `admin/orders/order/change_form.html`."""
+    spelled = money.spelling(order.currency)
+    payments = list(order.payments.order_by("-pk"))
+    refs = [payment.ref for payment in payments]
+    events = OrderEvent.objects.filter(order=order).order_by("-version")[:SHOWN]
+    # One that came before its payment was known is about it all the same.
+    about = Q(payment__in=payments)
+    unmatched = CallbackReceipt.objects.filter(next_try_at__isnull=False, merchant_ref__in=refs)
+    checks = PaymentCheck.objects.filter(payment__in=payments).select_related("payment")
+    receipts = CallbackReceipt.objects.filter(about).select_related("payment").order_by("-pk")
+    return {
+        "story": explaining.explain(order.ref),
+        "events": [_event(event, spelled) for event in events],
+        "payments": [
+            {
+                "row": payment,
+                "amount": spelled.write(payment.amount),
+                "last": moment(payment.last_checked_at),
+                "next": ahead(payment.next_check_at),
+            }
+            for payment in payments
+        ],
+        "refunds": [
+            {"row": refund, "amount": spelled.write(refund.amount)}
+            for refund in Refund.objects.filter(payment__in=payments).order_by("-pk")[:SHOWN]
+        ],
+        "checks": checks.order_by("-checked_at")[:SHOWN],
+        "receipts": [*unmatched[:SHOWN], *receipts[:SHOWN]],
+        "refreshes": RefreshItem.objects.filter(order=order)
+        .select_related("run")
+        .order_by("-pk")[:10],
+        "audit": AuditEntry.objects.filter(order=order.ref).order_by("-pk")[:SHOWN],
+        "shown": SHOWN,
+    }
+
+
+def _event(event: OrderEvent, spelled: money.Spelling) -> dict[str, Any]:
+    amount = event.data.get("amount", event.data.get("refunded"))
+    words = [str(event.data[name]) for name in ("reason", "detail", "code") if event.data.get(name)]
+    return {
+        "row": event,
+        "raw": folded(event.data),
+        "amount": "" if amount is None else spelled.write(amount),
+        "says": ": ".join(words),
+        "tone": _tone(event),
+    }
+
+
+_TONES = {
+    "payment.captured": "good",
+    "payment.authorised": "good",
+    "order.late_payment_accepted": "good",
+    "payment.failed": "bad",
+    "refund.failed": "bad",
+    "order.conflict": "bad",
+    "order.flagged": "bad",
+    "dispute.opened": "bad",
+    "dispute.lost": "bad",
+}
+
+
+def _tone(event: OrderEvent) -> str:
+    return _TONES.get(event.type, "")

@@ -1,0 +1,125 @@
+"""Callbacks as they came: what each did, and the means to let one in once more."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from orders import replaying
+from orders.admin import searching
+from orders.admin.asking import Act, Line, action, on_each
+from orders.admin.base import ReadOnlyAdmin, badge, folded, link_to_order, link_to_payment
+from orders.admin.words import FOUND
+from orders.cause import Cause
+from orders.commands import Outcome
+from orders.models import CallbackReceipt
+
+_HARMLESS = {Outcome.APPLIED, Outcome.NOTHING_NEW, Outcome.ASKING}
+
+
+class Matching(admin.SimpleListFilter):
+    """Those without a payment, by the two indexes that hold only them."""
+
+    title = _("payment")
+    parameter_name = "receipts"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("unmatched", _("Matches none, yet or any more")),
+            ("trying", _("Matches none yet")),
+            ("given_up", _("Given up")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        trying, given_up = Q(next_try_at__isnull=False), Q(needs_review=True)
+        wanted = {"unmatched": trying | given_up, "trying": trying, "given_up": given_up}
+        value = self.value()
+        return queryset.filter(wanted[value]) if value in wanted else queryset
+
+
+def _replay(receipt: CallbackReceipt, cause: Cause) -> list[Line]:
+    outcome, detail = replaying.replay(receipt.pk, cause)
+    level = "success" if outcome in _HARMLESS else "error"
+    return [Line(level, FOUND.get(outcome, outcome), detail)]
+
+
+def _ref_of(receipt: CallbackReceipt) -> str:
+    return receipt.payment.order.ref if receipt.payment else ""
+
+
+replay = action(
+    Act(
+        name="replay",
+        title=_("Replay"),
+        says=_(
+            "What the callback said goes through the same door once more. Nothing can happen that the callback "
+            "could not have done by coming late: what is known already stays, and what is out of step is asked about."
+        ),
+        permission="staff_change",
+        carry_out=on_each(_replay, "admin_replay", _ref_of),
+    )
+)
+
+
+@admin.register(CallbackReceipt)
+class CallbackReceiptAdmin(ReadOnlyAdmin):
+    list_display = (
+        "event_id", "provider", "kind", "payment_link", "outcome_badge", "deliveries", "received_at",
+    )  # fmt: skip
+    list_select_related = ("payment",)
+    list_filter = (Matching,)
+    search_fields = ("event_id",)
+    search_help_text = _(
+        "The provider's event id in full, or a payment's or order's reference (its beginning will do)"
+    )
+    actions = (replay,)
+    readonly_fields = (
+        "payment_link", "order_link", "outcome_badge", "headers_shown", "body_shown",
+    )  # fmt: skip
+    fields = (
+        "provider", "event_id", "kind", "payment_link", "order_link", "merchant_ref", "outcome_badge", "detail",
+        "received_at", "deliveries", "tries", "next_try_at", "needs_review", "headers_shown", "body_shown",
+    )  # fmt: skip
+
+    def has_staff_change_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.change_order")
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        if term := searching.clean(search_term):
+            queryset = queryset.filter(pk__in=searching.receipts_of(term))
+        return queryset, False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        actions = self.get_actions(request) or {}
+        offered = [(name, each[2]) for name, each in actions.items() if each]
+        context = {"offered": offered, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("payment"))
+    def payment_link(self, receipt: CallbackReceipt) -> SafeString | str:
+        return link_to_payment(receipt.payment)
+
+    @admin.display(description=_("order"))
+    def order_link(self, receipt: CallbackReceipt) -> SafeString | str:
+        return link_to_order(receipt.payment.order if receipt.payment else None)
+
+    @admin.display(description=_("outcome"))
+    def outcome_badge(self, receipt: CallbackReceipt) -> SafeString:
+        return badge(receipt.outcome)
+
+    @admin.display(description=_("headers"))
+    def headers_shown(self, receipt: CallbackReceipt) -> SafeString:
+        return folded(receipt.headers)
+
+    @admin.display(description=_("body"))
+    def body_shown(self, receipt: CallbackReceipt) -> SafeString:
+        return folded(receipt.body, _("Raw, without secrets"))

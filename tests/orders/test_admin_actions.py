@@ -1,0 +1,168 @@
+"""What staff can do in the admin besides asking a provider: flag, clear, accept, and let a callback in again."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from orders.models import AuditEntry, CallbackReceipt, OrderEvent, Payment
+from tests.builders import a_payment, an_order, an_order_that_is, journal_of, tell, types_of
+from tests.orders.deliveries import deliver
+from tests.orders.staff import LIST, RECEIPTS, flagged, logged_in, run, seen, staff_with
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def staff(database: None) -> Client:
+    """Rosa, who may do everything."""
+    return logged_in(User.objects.create_superuser("rosa"))
+
+
+def replayed(client: Client, *receipts: CallbackReceipt) -> str:
+    form = {"confirm": "1", "reason": "mended"}
+    return seen(run(client, "replay", *receipts, listing=RECEIPTS, **form))
+
+
+def test_who_may_only_look_has_no_action_at_all() -> None:
+    an_order()
+
+    html = staff_with("view_order").get(LIST).content.decode()
+
+    assert 'name="action"' not in html
+
+
+def test_clearing_a_review_keeps_who_and_why(staff: Client) -> None:
+    order = flagged(an_order_that_is("awaiting_payment"))
+
+    html = seen(run(staff, "clear_review", order, confirm="1", reason="a typo of theirs"))
+
+    event = OrderEvent.objects.latest("pk")
+    assert (event.type, event.actor) == ("order.review_cleared", "rosa")
+    assert event.data == {"cleared": ["mismatch"], "reason": "a typo of theirs"}
+    assert "Flags cleared" in html
+
+
+def test_a_late_payment_is_accepted_with_a_reason(staff: Client) -> None:
+    order = an_order_that_is("expired")
+    payment = a_payment(order, "pending")
+    tell(payment, "captured")
+
+    run(staff, "accept_late_payment", order, confirm="1", reason="the shop still has it")
+
+    order.refresh_from_db()
+    event = OrderEvent.objects.latest("pk")
+    assert order.state == "paid"
+    assert (event.type, event.data["reason"]) == ("order.late_payment_accepted", "the shop still has it")  # fmt: skip
+
+
+def test_what_an_order_does_not_allow_is_refused_with_what_would_be_legal(staff: Client) -> None:
+    order = an_order_that_is("refunded")
+
+    html = seen(run(staff, "accept_late_payment", order, confirm="1", reason="why not"))
+
+    assert "Not done" in html
+    assert "refund_changed" in html
+    assert types_of(order)[-1] == "refund.changed"
+
+
+def test_a_flag_is_put_on_with_a_reason_and_stands_until_it_is_cleared(staff: Client) -> None:
+    order = an_order_that_is("paid")
+
+    html = seen(run(staff, "flag", order, confirm="1", reason="she called twice"))
+    again = seen(run(staff, "flag", order, confirm="1", reason="and again"))
+
+    order.refresh_from_db()
+    event = OrderEvent.objects.latest("pk")
+    assert (order.state, order.needs_review, order.flags) == ("paid", True, ["staff"])
+    assert (event.type, event.actor, event.data["detail"]) == (
+        "order.flagged", "rosa", "she called twice",
+    )  # fmt: skip
+    assert "Flagged · she called twice" in html
+    assert "Not done" in again
+    assert "she called twice (staff)" in seen(
+        staff.get(f"{LIST}{order.pk}/change/").content.decode()
+    )
+
+
+def test_a_replay_lets_in_what_matched_nothing_when_it_came(staff: Client) -> None:
+    order = an_order_that_is("awaiting_payment")
+    payment = a_payment(order, "pending", profile="waiting")
+    ref = payment.ref
+    Payment.objects.filter(pk=payment.pk).update(ref="0" * 32, provider_ref="pay_other")
+    deliver(payment, "captured")
+    Payment.objects.filter(pk=payment.pk).update(ref=ref, provider_ref=payment.provider_ref)
+    receipt = CallbackReceipt.objects.get()
+    assert receipt.outcome == "unmatched"
+
+    html = replayed(staff, receipt)
+
+    receipt.refresh_from_db()
+    event = OrderEvent.objects.latest("pk")
+    assert "Something new, and applied" in html
+    assert (event.type, event.source, event.actor) == ("payment.captured", "staff", "rosa")
+    assert (receipt.outcome, receipt.payment, receipt.next_try_at) == ("applied", payment, None)
+    audit = AuditEntry.objects.get()
+    assert (audit.action, audit.actor, audit.reason) == ("admin_replay", "rosa", "mended")
+
+
+def test_a_replay_of_what_was_applied_changes_nothing(staff: Client) -> None:
+    order = an_order_that_is("awaiting_payment")
+    payment = a_payment(order, "pending", profile="waiting")
+    deliver(payment, "captured")
+    before = journal_of(order)
+
+    html = replayed(staff, CallbackReceipt.objects.get())
+
+    assert "Nothing new" in html
+    assert journal_of(order) == before
+    assert CallbackReceipt.objects.get().outcome == "applied"
+
+
+def test_a_replay_of_old_news_asks_the_provider_and_lowers_nothing(staff: Client) -> None:
+    order = an_order_that_is("awaiting_payment")
+    payment = a_payment(order, "pending", profile="waiting")
+    deliver(payment, "processing", "evt_old")
+    deliver(payment, "captured", "evt_new")
+    before = journal_of(order)
+
+    html = replayed(staff, CallbackReceipt.objects.get(event_id="evt_old"))
+
+    payment.refresh_from_db()
+    assert "Out of step; the provider is asked again at once" in html
+    assert payment.next_check_at is not None
+    assert journal_of(order) == before
+
+
+def test_a_replay_that_still_matches_nothing_says_so(staff: Client) -> None:
+    payment = a_payment(an_order(), "pending", profile="waiting")
+    payment.ref, payment.provider_ref = "f" * 32, "pay_nobody"
+    deliver(payment, "captured")
+
+    html = replayed(staff, CallbackReceipt.objects.get())
+
+    assert "Still no payment that it is about" in html
+    assert CallbackReceipt.objects.get().outcome == "unmatched"
+
+
+def test_a_receipt_that_cannot_be_read_any_more_leads_to_a_question(staff: Client) -> None:
+    payment = a_payment(an_order_that_is("awaiting_payment"), "pending", profile="waiting")
+    receipt = CallbackReceipt.objects.create(
+        provider="house", event_id="e", payment=payment, body="[redacted]", outcome="asking"
+    )
+
+    html = replayed(staff, receipt)
+
+    payment.refresh_from_db()
+    assert "Out of step" in html
+    assert payment.next_check_at is not None
+
+
+def test_who_may_only_look_replays_nothing() -> None:
+    receipt = CallbackReceipt.objects.create(
+        provider="house", event_id="e", body="{}", outcome="unmatched"
+    )
+    clerk = staff_with("view_callbackreceipt", "refresh_order")
+
+    replayed(clerk, receipt)
+
+    assert not AuditEntry.objects.exists()
