@@ -14,17 +14,16 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from orders import events, journal
+from orders import door, events, journal
 from orders.cause import Cause
 from orders.checking import PROFILES, Profile
 from orders.checks import schedule
 from orders.decisions import LIVE, Decision, Held, Verdict, decide, flag
 from orders.errors import CannotCancel, IdempotencyConflict, IllegalMove, InvalidRequest
 from orders.models import JournalEpoch, Order, Payment, Refund, new_epoch
-from orders.payments.base import Snapshot
+from orders.payments.base import PaymentStatus, Snapshot
 from orders.states import MOVES, UNPAID, State, legal_moves
 
 
@@ -87,7 +86,7 @@ def _made_before(scope: str, key: str, digest: str) -> Order | None:
     return order
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def apply_snapshot(
     payment_id: int, told: Snapshot, cause: Cause, *, seen: int | None = None
 ) -> tuple[Outcome, str]:
@@ -97,8 +96,14 @@ def apply_snapshot(
     a create). Only an answer to a question can be a conflict, and only if the order has not moved since the question:
     anything else that is out of step merely brings the next question forward.
     """
-    order = Order.objects.locked_of(payment_id)
-    payment = Payment.objects.annotate(has_other_live=_HAS_OTHER_LIVE).get(pk=payment_id)
+    order, payment = door.locked(payment_id)
+    return let_in(order, payment, told, cause, seen=seen)
+
+
+def let_in(
+    order: Order, payment: Payment, told: Snapshot, cause: Cause, *, seen: int | None = None
+) -> tuple[Outcome, str]:
+    """The same, for whoever has locked both already (`orders.door`)."""
     decision = decide(_held(order, payment, told), told, is_answer=seen == order.version)
     match decision.verdict:
         case Verdict.MISMATCH:
@@ -111,7 +116,7 @@ def apply_snapshot(
             _remember_address(payment, told)
             if _settle_refunds(payment, told):  # from asked for to under way: another timetable
                 schedule(payment, timezone.now())
-                payment.save(update_fields=["profile", "step", "next_check_at"])
+                door.save_payment(payment, ["profile", "step", "next_check_at"])
             return Outcome.NOTHING_NEW, ""
         case Verdict.APPLY:
             _record(order, decision, cause)
@@ -119,13 +124,10 @@ def apply_snapshot(
             return Outcome.APPLIED, ", ".join(step.event.type for step in decision.steps)
 
 
-_HAS_OTHER_LIVE = Exists(
-    Payment.objects.filter(order=OuterRef("order"), status__in=LIVE).exclude(pk=OuterRef("pk"))
-)
-
-
-def _held(order: Order, payment: Any, told: Snapshot) -> Held:
-    """`payment` comes annotated with `has_other_live`. Our refunds are read only where the provider speaks of any."""
+def _held(order: Order, payment: Payment, told: Snapshot) -> Held:
+    """Other attempts, and our refunds, are looked at only where they can make a difference."""
+    pays_all = told.status is PaymentStatus.CAPTURED and told.captured >= order.total
+    may_be_last = told.status not in LIVE and not pays_all
     return Held(
         payment=payment.ref,
         provider=payment.provider,
@@ -141,9 +143,13 @@ def _held(order: Order, payment: Any, told: Snapshot) -> Held:
         order_total=order.total,
         order_captured=order.captured,
         order_refunded=order.refunded,
-        has_other_live=payment.has_other_live,
+        has_other_live=may_be_last and _has_other_live(order, payment),
         is_cancelling=order.is_cancelling,
     )
+
+
+def _has_other_live(order: Order, payment: Payment) -> bool:
+    return order.payments.filter(status__in=LIVE).exclude(pk=payment.pk).exists()
 
 
 def _record(order: Order, decision: Decision, cause: Cause) -> None:
@@ -164,7 +170,7 @@ def _out_of_step(
 ) -> tuple[Outcome, str]:
     if seen is None or seen != order.version:
         payment.next_check_at = timezone.now()
-        payment.save(update_fields=["next_check_at"])
+        door.save_payment(payment, ["next_check_at"])
         return Outcome.ASKING, decision.detail
     if "conflict" not in order.flags:
         event = events.ConflictFound(payment=payment.ref, ours=payment.status, theirs=told.status)
@@ -191,7 +197,7 @@ def _save_payment(payment: Payment, told: Snapshot) -> None:
     payment.changed_at = now
     _settle_refunds(payment, told)
     schedule(payment, now)  # a change starts the profile again
-    payment.save(update_fields=_TOLD)  # a look is logged meanwhile without the order's lock
+    door.save_payment(payment, _TOLD)
     _remember_address(payment, told)
 
 
@@ -201,7 +207,7 @@ def _remember_address(payment: Payment, told: Snapshot) -> None:
     payment.provider_ref = told.name_after(payment.provider_ref)
     payment.checkout_url = told.checkout_url or payment.checkout_url
     if before != (payment.provider_ref, payment.checkout_url):
-        payment.save(update_fields=["provider_ref", "checkout_url"])
+        door.save_payment(payment, ["provider_ref", "checkout_url"])
 
 
 def _settle_refunds(payment: Payment, told: Snapshot) -> int:

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
+from orders import door
 from orders.cause import Cause, Source
 from orders.checking import MINUTE, SECOND
-from orders.commands import Outcome, apply_snapshot
+from orders.commands import Outcome, let_in
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import ProviderEvent
 from orders.redaction import redact
@@ -22,64 +24,44 @@ TRIES = (5 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5
 _KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def accept(
     provider: str, event: ProviderEvent, *, body: bytes, headers: Mapping[str, str]
 ) -> Outcome:
     """Store one item of a callback and let it move its order. Committed when the outermost transaction is."""
-    # Locked: of two copies at once of one that matched nothing before, only one may let it in.
-    receipt, is_new = CallbackReceipt.objects.select_for_update().get_or_create(
-        provider=provider,
-        event_id=event.event_id[:200],
-        defaults={
-            "kind": event.kind[:64],
-            "merchant_ref": _storable(event.merchant_ref or event.provider_ref)[:200],
-            "body": redact(_storable(body.decode("utf-8", "replace"))),
-            "headers": {
-                k.lower(): redact(_storable(v))
-                for k, v in headers.items()
-                if k.lower() in _KEPT_HEADERS
-            },
-            "outcome": Outcome.UNMATCHED,
+    about = _storable(event.merchant_ref or event.provider_ref)[:200]
+    receipt = {
+        "provider": provider,
+        "event_id": event.event_id[:200],
+        "kind": event.kind[:64],
+        "merchant_ref": about,
+        "body": redact(_storable(body.decode("utf-8", "replace"))),
+        "headers": {
+            name: redact(_storable(headers[name])) for name in _KEPT_HEADERS if name in headers
         },
-    )
-    if not is_new:
-        receipt.deliveries += 1
-        if receipt.outcome != Outcome.UNMATCHED:
-            receipt.save(update_fields=["deliveries"])
-            return Outcome(receipt.outcome)
-    _apply(receipt, event)
-    receipt.save()
-    return Outcome(receipt.outcome)
-
-
-def _apply(receipt: CallbackReceipt, event: ProviderEvent) -> None:
-    payment = _payment_of(receipt.provider, event.merchant_ref, event.provider_ref)
-    if payment is None:
-        receipt.detail = f"no payment {receipt.merchant_ref} of {receipt.provider} here yet"
-        receipt.next_try_at = timezone.now() + _scaled(TRIES[0])
-        return
-    receipt.payment, receipt.next_try_at, receipt.needs_review = payment, None, False
+        "outcome": Outcome.UNMATCHED.value,
+        "detail": f"no payment {about} of {provider} here yet",
+    }
+    kept = door.keep(receipt, ours=event.merchant_ref, theirs=event.provider_ref)
+    if kept.outcome != Outcome.UNMATCHED:
+        return Outcome(kept.outcome)
+    if kept.held is None:
+        soon = timezone.now() + _scaled(TRIES[0])
+        CallbackReceipt.objects.filter(pk=kept.receipt).update(next_try_at=soon)
+        return Outcome.UNMATCHED
+    order, payment = kept.held
     if event.snapshot is None:
-        _ask(receipt, payment, "it does not tell the payment's whole state; the provider is asked")
-        return
-    outcome, detail = apply_snapshot(
-        payment.pk, event.snapshot, Cause(Source.CALLBACK, receipt.provider)
-    )
-    receipt.outcome, receipt.detail = outcome, detail[:500]
-
-
-def _ask(receipt: CallbackReceipt, payment: Payment, why: str) -> None:
-    """Bring the next look at the provider forward to now, also for a payment that was closed."""
-    receipt.payment, receipt.outcome, receipt.detail = payment, Outcome.ASKING, why
-    Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
-
-
-def _payment_of(provider: str, merchant_ref: str, provider_ref: str) -> Payment | None:
-    """By the provider's reference first: where the two disagree, that payment is the one with the mismatch."""
-    ours = Payment.objects.filter(provider=provider)
-    by_theirs = ours.filter(provider_ref=provider_ref).first() if provider_ref else None
-    return by_theirs or ours.filter(ref=merchant_ref).first()
+        outcome, detail = (
+            Outcome.ASKING,
+            "it does not tell the payment's whole state; the provider is asked",
+        )
+        payment.next_check_at = timezone.now()  # also for a payment that was closed
+        door.save_payment(payment, ["next_check_at"])
+    else:
+        cause = Cause(Source.CALLBACK, provider)
+        outcome, detail = let_in(order, payment, event.snapshot, cause)
+    door.conclude(kept.receipt, payment, outcome, detail)
+    return outcome
 
 
 @transaction.atomic
@@ -94,17 +76,24 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
     for receipt in receipts:
         # Whose reference it was is not kept; ours and a provider's never look the same.
         about = receipt.merchant_ref
-        payment = _payment_of(receipt.provider, about, about)
+        payment = _payment_called(about, receipt.provider)
         receipt.tries += 1
         if payment is not None:
-            _ask(receipt, payment, "its payment turned up; the provider is asked")
+            receipt.payment, receipt.outcome = payment, Outcome.ASKING
+            receipt.detail = "its payment turned up; the provider is asked"
             receipt.next_try_at = None
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
         elif receipt.tries < len(TRIES):
             receipt.next_try_at = now + _scaled(TRIES[receipt.tries])
         else:
             receipt.next_try_at, receipt.needs_review = None, True
         receipt.save()
     return receipts
+
+
+def _payment_called(name: str, provider: str) -> Payment | None:
+    is_its_name = Q(provider_ref=name) | Q(ref=name)
+    return Payment.objects.filter(is_its_name, provider=provider).first()
 
 
 def _scaled(delay: timedelta) -> timedelta:

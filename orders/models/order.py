@@ -5,7 +5,8 @@ Nothing here decides: the moves of `Order` are django-fsm transitions whose lega
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import pgtrigger
@@ -19,6 +20,7 @@ from django_fsm import RETURN_VALUE, FSMField, FSMModelMixin, TransitionNotAllow
 from orders import events as e
 from orders.cause import Cause
 from orders.errors import IllegalMove, OrderNotFound
+from orders.models.rows import Rows, fetch
 from orders.states import MOVES, State, legal_moves, settled_state
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -43,33 +45,39 @@ class JournalEpoch(models.Model):
         return self.word
 
 
-_LOCK = (
-    "SELECT o.*, (SELECT word FROM orders_journalepoch LIMIT 1) AS word FROM orders_order o WHERE "
-)
-
-
 class OrderQuerySet(models.QuerySet["Order"]):
     def locked(self, ref: str) -> "Order":
         """The order, its row locked until the transaction ends. Raises `OrderNotFound`.
 
-        The journal writes only to an order that was loaded here.
+        The journal writes only to an order that was locked here, or together with its payment by `orders.door`.
         """
-        return self._locked("o.ref = %s", ref)
+        row = fetch(_lock(), [ref])
+        if row is None:
+            raise OrderNotFound(ref)
+        return take_locked(iter(row))
 
-    def locked_of(self, payment_id: int) -> "Order":
-        """The same for the order of a payment."""
-        return self._locked(
-            "o.id = (SELECT order_id FROM orders_payment WHERE id = %s)", payment_id
-        )
 
-    def _locked(self, where: str, value: str | int) -> "Order":
-        # Written out: half of what each event costs would else be spent on composing the same statement anew.
-        found = self.raw(_LOCK + where + " FOR UPDATE OF o", [value])
-        order = next(iter(found), None)
-        if order is None:
-            raise OrderNotFound(str(value))
-        order.is_locked, order.epoch = True, order.word  # type: ignore[attr-defined]
-        return order
+@cache
+def rows() -> Rows["Order"]:
+    return Rows(Order, "o")
+
+
+@cache
+def _lock() -> str:
+    return f"SELECT {locked_columns()} FROM orders_order o WHERE o.ref = %s FOR NO KEY UPDATE"  # noqa: S608 — names of ours
+
+
+def locked_columns() -> str:
+    """What a statement that locks an order (called `o`) selects for `take_locked`."""
+    return f"(SELECT word FROM orders_journalepoch LIMIT 1), {rows().columns}"  # noqa: S608 — the same
+
+
+def take_locked(row: Iterator[Any]) -> "Order":
+    """The order of a row of `locked_columns`. Only for a statement that has locked it."""
+    epoch = next(row)
+    order = rows().take(row)
+    order.is_locked, order.epoch = True, epoch
+    return order
 
 
 def move(name: str) -> Callable[[Method], Method]:
@@ -121,8 +129,8 @@ class Order(FSMModelMixin, models.Model):
 
     objects: ClassVar[models.Manager[Self]] = OrderQuerySet.as_manager()
 
-    is_locked = False  # set by OrderQuerySet.locked, asked by the journal
-    epoch = ""  # set by OrderQuerySet.locked, for the events to carry
+    is_locked = False  # set by take_locked, asked by the journal
+    epoch = ""  # set by take_locked, for the events to carry
     state_before: str | None = None  # while a transition is being written down: where it came from
 
     class Meta:

@@ -1,0 +1,58 @@
+"""Rows read and written by statements that are composed once, where the ORM would compose them for each row anew.
+
+For the few statements that every callback takes; everything else is the ORM's.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from django.db import connection, models
+
+M = TypeVar("M", bound=models.Model)
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+def fetch(statement: str, parameters: Parameters) -> Sequence[Any] | None:
+    """The first row, if there is one."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone()  # type: ignore[no-any-return]
+
+
+def execute(statement: str, parameters: Parameters) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+class Rows(Generic[M]):
+    """The table of a model, called by an alias in statements written out."""
+
+    def __init__(self, model: type[M], alias: str) -> None:
+        meta = model._meta  # noqa: SLF001 — the name that Django documents
+        self._model, self._table = model, meta.db_table
+        self.columns = ", ".join(f'{alias}."{field.column}"' for field in meta.concrete_fields)
+        self._names = [field.attname for field in meta.concrete_fields]
+        self._converted = [
+            (place, field)
+            for place, field in enumerate(meta.concrete_fields)
+            if hasattr(field, "from_db_value")
+        ]
+
+    def take(self, row: Iterator[Any]) -> M:
+        """The instance that the next values of a row make, in the order of `columns`."""
+        values = [next(row) for _ in self._names]
+        for place, field in self._converted:
+            values[place] = field.from_db_value(values[place], None, connection)
+        return self._model.from_db("default", self._names, values)
+
+    def save(self, instance: M, names: Sequence[str]) -> None:
+        """Save these fields alone. Limit: no field whose values PostgreSQL's driver does not take as they are."""
+        values = [getattr(instance, name) for name in names]
+        execute(_update(self._table, tuple(names)), [*values, instance.pk])
+
+
+@lru_cache
+def _update(table: str, names: tuple[str, ...]) -> str:
+    sets = ", ".join(f'"{name}" = %s' for name in names)
+    return f'UPDATE "{table}" SET {sets} WHERE id = %s'  # noqa: S608 — names of ours, values apart
