@@ -1,0 +1,55 @@
+"""The beat's schedule in words: what runs, how often, what for, and whether it does.
+
+The rows are django-celery-beat's own, and so is the form that changes them; here they are only explained.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django_celery_beat.admin import PeriodicTaskAdmin
+from django_celery_beat.models import PeriodicTask
+
+from orders.admin.base import EMPTY, moment
+
+MEANINGS = {
+    "workers.tasks.reconcile": _("asks providers about payments that are due"),
+    "workers.tasks.compare": _("compares our payments with the providers' own lists"),
+    "celery.backend_cleanup": _("Celery's own: removes results that have run out; we keep none"),
+}
+
+admin.site.unregister(PeriodicTask)
+
+
+@admin.register(PeriodicTask)
+class ScheduleInWords(PeriodicTaskAdmin):  # type: ignore[misc] # django-celery-beat has no types
+    list_display = ("name", "in_words", "enabled", "last_run", "times")
+    list_filter = ("enabled",)
+    readonly_fields = (*PeriodicTaskAdmin.readonly_fields, "in_words")
+    fieldsets = ((None, {"fields": ("in_words",)}), *PeriodicTaskAdmin.fieldsets)
+
+    @admin.display(description=_("in words"))
+    def in_words(self, task: Any) -> SafeString | str:
+        if task.pk is None:
+            return EMPTY
+        meaning = MEANINGS.get(task.task, task.task)
+        words = format_html("<strong>{}</strong>: {}", _how_often(task), meaning)
+        return format_html("{}<br>{}", words, task.description) if task.description else words
+
+    @admin.display(description=_("last begun"))
+    def last_run(self, task: Any) -> SafeString | str:
+        return moment(task.last_run_at)
+
+    @admin.display(description=_("times begun"))
+    def times(self, task: Any) -> int:
+        return int(task.total_run_count)
+
+
+def _how_often(task: Any) -> str:
+    if task.interval:
+        return str(task.interval)
+    if task.crontab:
+        return str(task.crontab.human_readable)
+    return str(task.solar or task.clocked or _("never"))
