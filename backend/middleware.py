@@ -18,7 +18,7 @@ from django.http.request import split_domain_port, validate_host
 
 from orders import limits
 from orders.limits import Door, TooMany
-from realtime import routing
+from realtime import origins, routing
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class Doors:
         ):
             if scope["type"] == "websocket":
                 await self._websocket(scope, receive, send)
+            elif origins.is_preflight(scope):
+                await _preflight(scope, send)
             elif routing.is_stream(scope):
                 await self._stream(scope, receive, send)
             else:
@@ -83,6 +85,7 @@ class Doors:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             _check_host(scope)
+            _check_origin(scope)
             await _admit_handshake(scope)
         except _Refused as refused:
             await receive()
@@ -100,6 +103,10 @@ class Doors:
             await self._application(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith("/api/") and not origins.is_own(
+            origins.decoded(scope["headers"])
+        ):
+            scope = {**scope, "headers": [h for h in scope["headers"] if h[0] != b"cookie"]}
         began = time.perf_counter()
         answer = _Answer(scope, send)
         try:
@@ -155,6 +162,11 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._path, self._send, self.status = scope["path"], send, 0
+        self._cors = (
+            origins.cors(origins.decoded(scope["headers"]))
+            if self._path.startswith("/api/")
+            else []
+        )
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -166,6 +178,7 @@ class _Answer:
                 b"x-request-id": structlog.contextvars.get_contextvars()["request_id"].encode(),
             }
             headers += [(name, value) for name, value in wanted.items() if name not in present]
+            headers += self._cors
             message = {**message, "headers": headers}
         await self._send(message)
 
@@ -182,6 +195,30 @@ def _check_host(scope: Scope) -> None:
         raise _Refused(
             400, "bad_host", "This host is not served here; ORDERCAST_HOSTS names those that are."
         )
+
+
+def _check_origin(scope: Scope) -> None:
+    if not origins.is_welcome(origins.decoded(scope["headers"])):
+        raise _Refused(
+            403,
+            "foreign_origin",
+            "Pages of this site are not served here; ORDERCAST_ORIGINS names those that are.",
+        )
+
+
+async def _preflight(scope: Scope, send: Send) -> None:
+    """A browser asks before it sends a grant for a page of another site."""
+    headers = origins.decoded(scope["headers"])
+    try:
+        _check_host(scope)
+        _check_origin(scope)
+    except _Refused as refused:
+        await _answer(send, refused)
+        return
+    await send(
+        {"type": "http.response.start", "status": 204, "headers": origins.preflight(headers)}
+    )
+    await send({"type": "http.response.body"})
 
 
 async def _admit_handshake(scope: Scope) -> None:

@@ -1,5 +1,6 @@
 """What the environment may say. Each variable is described here and nowhere else."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ACCOUNTS = ("house", "stripe")  # each has variables of its own, needed only where it is in use
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-fA-F:]+\](:[0-9]+)?")
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -37,6 +40,13 @@ def _networks(value: list[str]) -> list[str]:
     for each in value:
         ip_network(each)
     return value
+
+
+def _origins(value: list[str]) -> list[str]:
+    for each in value:
+        if each != "*" and not _ORIGIN.fullmatch(each):
+            raise ValueError("must be origins: https://, a name, and a port if it has one; no path")
+    return [each.lower() for each in value]
 
 
 HttpUrl = Annotated[str, _url("http", "https")]
@@ -97,7 +107,12 @@ class Environment(BaseSettings):
     ORDERCAST_HOSTS: Names = Field(
         ["localhost", "127.0.0.1", "[::1]"],
         examples=["pay.example.com,pay2.example.com"],
-        description="Host names that are answered, and origins of WebSockets.",
+        description="Host names that are answered. Pages of theirs may use their visitors' sessions.",
+    )
+    ORDERCAST_ORIGINS: Annotated[Names, AfterValidator(_origins)] = Field(
+        [],
+        examples=["https://shop.example.com,https://www.example.com"],
+        description="Other sites whose pages may show orders, by grant or token and never by cookie; `*` for any.",
     )
     ORDERCAST_PUBLIC_URL: HttpUrl = Field(
         "http://127.0.0.1:8000",
@@ -216,6 +231,7 @@ class Environment(BaseSettings):
 
     @field_validator(
         "ORDERCAST_HOSTS",
+        "ORDERCAST_ORIGINS",
         "ORDERCAST_PROVIDERS",
         "ORDERCAST_HOUSE_WEBHOOK_SECRETS",
         "ORDERCAST_STRIPE_WEBHOOK_SECRETS",

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import parse_cookie
-from django.http.request import validate_host
 
 from orders import access
 from orders.access import Credentials, Kind, Lapse, Scope
+from realtime import origins
 from realtime.database import DatabaseThreads
 from realtime.messages import Close
 
@@ -95,7 +95,7 @@ def access_of(scope: Mapping[str, Any]) -> Access:
 
     A page of another site may bring a token, but never rides on its visitor's cookies.
     """
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    headers = origins.decoded(scope["headers"])
     query = parse_qs(scope["query_string"].decode("latin-1"))
     found = Access()
     tokens = query.get("token", [])[:1]
@@ -110,22 +110,10 @@ def access_of(scope: Mapping[str, Any]) -> Access:
     ]
     for token in tokens:
         found.add(token)
-    if is_own_origin(headers):
+    if origins.is_own(headers):
         cookies = parse_cookie(headers.get(b"cookie", ""))
         found.session_key = cookies.get(settings.SESSION_COOKIE_NAME) or None
     return found
-
-
-def is_own_origin(headers: Mapping[bytes, str]) -> bool:
-    """Whether the request comes from a page of ours, or from no page at all (only browsers name an origin)."""
-    origin = headers.get(b"origin")
-    if origin is None:
-        return True
-    parts = urlsplit(origin)
-    is_same = parts.netloc.lower() == headers.get(b"host", "").lower()
-    return bool(parts.hostname) and (
-        is_same or validate_host(parts.hostname or "", settings.ALLOWED_HOSTS)
-    )
 
 
 def _is_configured_service(credentials: Credentials) -> bool:

@@ -11,7 +11,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime import process
+from realtime import origins, process
 from realtime.auth import Access, Denied, access_of
 from realtime.connection import Connection
 from realtime.database import PASSING_ERRORS
@@ -41,7 +41,7 @@ class Stream:
     def __init__(self, scope: dict[str, Any], receive: Any, send: Any, ref: str) -> None:
         self.scope, self.receive, self.send, self.ref = scope, receive, send, ref
         self.ended = asyncio.Event()
-        self.is_foreign = any(name == b"origin" for name, _ in scope["headers"])
+        self.refusal: Close | None = None
 
     async def serve(self) -> None:
         if self.scope["method"] != "GET":
@@ -102,9 +102,8 @@ class Stream:
         ]
         return headers + self._cors()
 
-    def _cors(self) -> list[tuple[bytes, bytes]]:
-        # Without "credentials": a foreign page reads this only with a token of its own.
-        return [(b"access-control-allow-origin", b"*")] if self.is_foreign else []
+    def _cors(self) -> origins.Headers:
+        return origins.cors(origins.decoded(self.scope["headers"]))
 
     def _cursor(self) -> tuple[str | None, int | None]:
         """From `Last-Event-ID`, which a browser sends when it comes back, or from the address at first."""

@@ -62,6 +62,17 @@ def test_a_bad_value_is_refused_with_its_name_what_it_is_and_what_would_be_right
 
 
 @pytest.mark.parametrize(
+    "value", ["shop.example.com", "https://shop.example.com/pay", "https://*.example.com", "null"]
+)
+def test_a_site_is_named_by_its_origin_and_nothing_more(
+    production: pytest.MonkeyPatch, value: str
+) -> None:
+    production.setenv("ORDERCAST_ORIGINS", f"https://Shop.example.com:8443,{value}")
+
+    assert refusal().startswith("ORDERCAST_ORIGINS must be origins: https://, a name")
+
+
+@pytest.mark.parametrize(
     "value",
     ["mysql://me:hush@db/name", "me:hu/sh@db/name", "mysql://me:hu/sh@db", "postgres-hush@db"],
 )

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from django.conf import settings
+from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django import Settings
 
 from orders import access
 from orders.models import Order
@@ -105,7 +106,10 @@ async def test_a_customer_sees_own_orders_by_session(server: Server, order: Orde
         assert await other.close_code() == 4003
 
 
-async def test_a_page_of_another_site_does_not_ride_on_the_cookies(server: Server) -> None:
+async def test_a_page_of_another_site_does_not_ride_on_the_cookies(
+    server: Server, settings: Settings
+) -> None:
+    settings.ORDERCAST_ORIGINS = ["https://evil.example"]
     user = await in_thread(User.objects.create_user, "ada", password="x")
     own = await in_thread(an_order, customer_id=user.pk)
     headers = {**(await in_thread(log_in, user)), "Origin": "https://evil.example"}
@@ -218,4 +222,4 @@ async def test_the_log_never_shows_a_token(
     output = server.output()
     assert f"/ws/orders/{order.ref}/?token=[redacted]" in output
     assert good not in output
-    assert settings.ORDERCAST_SERVICE_TOKEN not in output
+    assert configured.ORDERCAST_SERVICE_TOKEN not in output
