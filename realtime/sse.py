@@ -15,7 +15,7 @@ from realtime import origins, process
 from realtime.auth import Access, Denied, access_of
 from realtime.connection import Connection
 from realtime.database import PASSING_ERRORS
-from realtime.frames import SSE
+from realtime.frames import SSE, Message
 from realtime.groups import order_topic
 from realtime.hub import Refused, Wish
 from realtime.messages import Close
@@ -35,6 +35,28 @@ STATUS = {
 }
 
 
+class Opening:
+    """The first write of a stream: the answer's head goes out with the first frame, so that until then it can still be
+    a refusal. Later writes go straight to the server."""
+
+    def __init__(self, send: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        self._send, self._headers = send, headers
+        self.connection: Connection | None = None
+        self.is_open = False
+
+    def __getattr__(self, name: str) -> Any:
+        """What `realtime.transport` looks for in the server's own object."""
+        return getattr(self._send.__self__, name)
+
+    async def send(self, message: Message) -> None:
+        self.is_open = True
+        if self.connection is not None:
+            self.connection.send = self._send
+        head = {"type": "http.response.start", "status": 200, "headers": self._headers}
+        await self._send(head)
+        await self._send(message)
+
+
 class Stream:
     """One request for one stream. Until the order is found, an answer is problem+json; from then on frames."""
 
@@ -51,16 +73,19 @@ class Stream:
             access = access_of(self.scope)
             await self._admit(access)
             # The hub counts it before the answer begins, so that a refusal can still be said.
-            connection = process.running().connect(self.send, SSE)
+            opening = Opening(self.send, self._headers())
+            connection = opening.connection = process.running().connect(opening.send, SSE)
             connection.access = access
         except (Denied, Refused) as refused:
             status, code = STATUS[refused.code]
             await self._problem(status, code, str(refused))
             return
         try:
-            await self._stream(connection)
+            await self._stream(connection, opening)
         finally:
             connection.gone()
+        if self.refusal is not None:
+            await self._problem(*STATUS[self.refusal], self.refusal.meaning)
 
     async def _admit(self, access: Access) -> None:
         if access.is_empty:
@@ -73,10 +98,16 @@ class Stream:
         if self.ref not in seen:
             raise Denied(Close.FORBIDDEN, Close.FORBIDDEN.meaning)
 
-    async def _stream(self, connection: Connection) -> None:
+    async def _stream(self, connection: Connection, opening: Opening) -> None:
+        def refused(_: str, why: Close) -> None:
+            if opening.is_open:
+                connection.fail(why, why.meaning)
+            else:
+                self.refusal = why
+                self.ended.set()
+
         connection.on_close = self.ended.set
-        connection.on_refused = lambda _, why: connection.fail(why, why.meaning)
-        await self.send({"type": "http.response.start", "status": 200, "headers": self._headers()})
+        connection.on_refused = refused
         epoch, version = self._cursor()
         wish = Wish(order_topic(self.ref), epoch, version)
         subscriptions = connection.hub.subscribe(connection, [wish])

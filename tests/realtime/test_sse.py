@@ -1,4 +1,4 @@
-"""The same streams as server-sent events, read by a client that knows nothing of our code."""
+"""What is particular to server-sent events. What holds for every transport stands in `test_conformance`."""
 
 import asyncio
 import json
@@ -14,8 +14,7 @@ from django.conf import settings
 
 from orders import access
 from orders.models import Order
-from realtime import process
-from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce
+from tests.realtime.conftest import NEVER, epoch, grow_and_announce
 from tests.realtime.serving import Server
 from tests.waiting import eventually_async
 
@@ -99,27 +98,6 @@ async def test_a_stream_begins_in_step_and_goes_on_with_cursors_as_ids(
     assert told == [("synced", f"{word}:1"), ("event", f"{word}:2"), ("event", f"{word}:3")]
 
 
-async def test_last_event_id_brings_what_was_missed(server: Server, order: Order) -> None:
-    await grow(order, 4)
-    async with stream(server, order, **{"Last-Event-ID": f"{await epoch()}:2"}) as reading:
-        await reading.until(lambda s: s.versions() == [3, 4, 5])
-
-    assert reading.messages[0]["id"].endswith(":5")
-
-
-async def test_a_reader_that_leaves_is_noticed(server: Server, order: Order) -> None:
-    async with stream(server, order) as reading:
-        await reading.until(lambda s: s.messages)
-        assert connections() == 1
-
-    await eventually_async(lambda: connections() == 0)
-
-
-def connections() -> int:
-    health = process.health()
-    return int(health["connections"]) if health else -1
-
-
 @pytest.mark.parametrize(
     ("token", "status", "code"),
     [
@@ -142,21 +120,15 @@ async def test_who_may_not_see_the_order_gets_a_problem(
     assert (refused.answer.status_code, problem["code"]) == (status, code)
 
 
-async def test_an_order_that_does_not_exist_ends_the_stream_with_an_error(server: Server) -> None:
-    async with stream(server, Order(ref="0" * 32)) as reading:
-        await reading.until(lambda s: s.is_over)
-
-    assert reading.messages[0]["data"]["code"] == 4003
-
-
-async def test_another_sites_page_may_read_with_a_token_of_its_own(
+async def test_an_order_that_does_not_exist_is_not_found_also_by_a_service(
     server: Server, order: Order
 ) -> None:
-    grant = access.issue_grant([order.ref])
-    async with stream(server, order, token=grant, Origin="https://shop.example") as reading:
-        await reading.until(lambda s: s.messages)
+    async with stream(server, Order(ref="0" * 32)) as refused:
+        not_there = refused.answer.json()
+    async with stream(server, order, token="nonsense") as refused:
+        not_yours = refused.answer.json()
 
-    assert reading.answer.headers["access-control-allow-origin"] == "*"
+    assert (refused.answer.status_code, not_there) == (404, not_yours)
 
 
 async def test_only_get_is_a_stream(server: Server, order: Order) -> None:
