@@ -1,6 +1,5 @@
 """Several attempts, late news and crashes, against a real provider process whose callbacks never arrive."""
 
-from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -8,9 +7,8 @@ from django.utils import timezone
 
 from orders import checks, commands, conversations, refreshing
 from orders.checking import PROFILES, Profile
-from orders.models import Order, OrderEvent, Payment, PaymentCheck
+from orders.models import Order, Payment
 from orders.payments import base
-from orders.states import State
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import API, begun, make_due
 from workers import reconciler
@@ -206,24 +204,3 @@ def test_bank_debit_follows_the_long_timetable_and_a_hold_is_looked_at_in_time(
     payment.refresh_from_db()
     assert payment.next_check_at is not None
     assert abs(payment.next_check_at - (ends - timedelta(hours=5))) < timedelta(minutes=1)
-
-
-def test_a_hundred_lost_callbacks_are_made_good_within_one_step_and_within_the_budget(
-    provider: SandboxProcess,
-) -> None:
-    """`make bench BENCH=reconcile` does it with a thousand and with the true delays."""
-    begun_ones = [begun() for _ in range(100)]
-    for _, payment in begun_ones:
-        provider.act(payment.provider_ref, "pay")
-    step = PROFILES[Profile.WAITING][0] * 1.2
-    assert not Payment.objects.filter(next_check_at__gt=timezone.now() + step).exists()
-    Payment.objects.update(next_check_at=timezone.now())
-
-    reconciler.tick()
-    reconciler.tick()
-
-    looks = Counter(PaymentCheck.objects.values_list("payment", flat=True))
-    states = set(Order.objects.values_list("state", flat=True))
-    assert states == {State.PAID}
-    assert set(looks.values()) == {1}
-    assert OrderEvent.objects.filter(type="payment.captured").count() == 100
