@@ -9,10 +9,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 django_application = get_asgi_application()
 
 # After Django is set up: what follows imports models.
+from backend import accounts  # noqa: E402
 from backend.middleware import Doors  # noqa: E402
 from realtime import lifespan, redaction, routing, sse  # noqa: E402
 
 redaction.install()
+accounts.warm()
 
 
 async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -1,7 +1,7 @@
 """What libraries say too often or at too great length, said once and in a line.
 
-Celery, its beat and Channels each meet an outage of Valkey by themselves, and tell of it with a traceback each time that
-they try again. What is wrong stands in one line; what is right is that they go on trying.
+Celery, its beat and Channels each meet an outage of Valkey by themselves, and tell of it with a traceback at each try.
+What is wrong stands in one line; what is right is that they go on trying.
 """
 
 import logging

@@ -6,7 +6,7 @@ from limits import parse
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from backend import embedded, logs
+from backend import accounts, embedded, logs
 from backend.environment import read
 from backend.variables import BASE_DIR
 
@@ -181,6 +181,7 @@ LOGGING = logs.configuration(
     ENV.ORDERCAST_LOG_FORMAT or ("text" if ENV.ORDERCAST_DEMO else "json"),
 )
 
+ORDERCAST_DEMO = ENV.ORDERCAST_DEMO
 ORDERCAST_PUBLIC_URL = ENV.ORDERCAST_PUBLIC_URL
 ORDERCAST_ORIGINS = ENV.ORDERCAST_ORIGINS
 ORDERCAST_SHOP_NAME = ENV.ORDERCAST_SHOP_NAME
@@ -225,5 +226,8 @@ _ACCOUNTS = {
         "timeout": ENV.ORDERCAST_PROVIDER_TIMEOUT,
     },
 }
-ORDERCAST_PROVIDERS = {name: _ACCOUNTS[name] for name in ENV.ORDERCAST_PROVIDERS}
+ORDERCAST_PROVIDERS = {
+    name: _ACCOUNTS.get(name) or accounts.account(name, ENV.ORDERCAST_PROVIDER_TIMEOUT)
+    for name in ENV.ORDERCAST_PROVIDERS
+}
 ORDERCAST_DEFAULT_PROVIDER = ENV.ORDERCAST_PROVIDERS[0]

@@ -10,8 +10,10 @@ from limits import parse
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from orders.payments.registry import FACTORIES
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-ACCOUNTS = ("house", "stripe")  # each has variables of its own, needed only where it is in use
+ACCOUNTS = ("house", "stripe")  # with variables described below, needed only where they are in use
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-fA-F:]+\](:[0-9]+)?")
 
@@ -128,7 +130,7 @@ class Environment(BaseSettings):
         ["house"],
         min_length=1,
         examples=["house", "stripe,house"],
-        description="Payment providers in use, of house and stripe; the first is the default.",
+        description="Payment providers in use, of those in `orders/payments/registry.py`; the first is the default.",
     )
     ORDERCAST_HOUSE_URL: HttpUrl = Field(
         "http://127.0.0.1:8100",
@@ -248,6 +250,7 @@ class Environment(BaseSettings):
     @field_validator("ORDERCAST_PROVIDERS")
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
-        if unknown := set(value) - set(ACCOUNTS):
-            raise ValueError(f"must be of {', '.join(ACCOUNTS)}, not {', '.join(sorted(unknown))}")
+        if unknown := set(value) - FACTORIES.keys():
+            known = ", ".join(FACTORIES)
+            raise ValueError(f"must be of {known}, not {', '.join(sorted(unknown))}")
         return value
