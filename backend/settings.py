@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from limits import parse
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 
 from backend import accounts, embedded, logs
 from backend.environment import read
@@ -126,6 +127,9 @@ DATABASES = {"default": _database(ENV.DATABASE_URL or embedded.database_url(ENV.
 # Valkey is a hint: nothing may wait for it long. redis-py's own defaults retry for seconds.
 VALKEY_URL = ENV.VALKEY_URL or embedded.valkey_url(ENV.ORDERCAST_DATA)
 VALKEY_TIMEOUT = 0.5  # seconds, to connect and for each answer
+# Pub/sub knows no databases: what keeps the keys of two installations apart, their channels carry in their names.
+_VALKEY_DATABASE = parse_url(VALKEY_URL).get("db", 0)  # type: ignore[no-untyped-call]
+ORDERCAST_CHANNEL_PREFIX = ENV.ORDERCAST_CHANNEL_PREFIX or f"ordercast{_VALKEY_DATABASE or ''}"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -138,7 +142,7 @@ CHANNEL_LAYERS = {
                     "retry": AsyncRetry(NoBackoff(), 1),
                 }
             ],
-            "prefix": "ordercast",
+            "prefix": ORDERCAST_CHANNEL_PREFIX,
         },
     }
 }

@@ -69,6 +69,13 @@ class Environment(BaseSettings):
         examples=["redis://valkey:6379/0"],
         description="Valkey or Redis: broker, channel layer, cache. Empty: the embedded one.",
     )
+    ORDERCAST_CHANNEL_PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = Field(
+        "",
+        examples=["ordercast-staging"],
+        description="What the names of Valkey's pub/sub channels begin with, which have no database numbers: each "
+        "installation on one Valkey needs its own. Empty: `ordercast` and the number of VALKEY_URL's database, "
+        "if it is not 0.",
+    )
     ORDERCAST_DATA: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         BASE_DIR / ".data",
         examples=["/var/lib/ordercast"],

@@ -30,6 +30,11 @@ def group_name(topic: str) -> str:
     return topic.replace(":", ".", 1)
 
 
+def topic_of(group: str) -> str:
+    """The topic whose group this is."""
+    return group.replace(".", ":", 1)
+
+
 def hint_message(topic: str, hints: Iterable[Hint]) -> dict[str, Any]:
     """What the channel layer carries: events of one topic, in any order. May be lost, doubled or late."""
     return {"type": HINT, "topic": topic, "events": [list(hint) for hint in hints]}

@@ -161,6 +161,33 @@ def test_django_has_nothing_to_say_against_production_settings() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variables", "prefix"),
+    [
+        ({"VALKEY_URL": "redis://valkey"}, "ordercast"),
+        ({"VALKEY_URL": "redis://valkey/0"}, "ordercast"),
+        ({"VALKEY_URL": "rediss://valkey/3"}, "ordercast3"),
+        ({"VALKEY_URL": "unix:///valkey.sock?db=2"}, "ordercast2"),
+        ({"VALKEY_URL": "redis://valkey/3", "ORDERCAST_CHANNEL_PREFIX": "mine"}, "mine"),
+    ],
+)
+def test_installations_with_databases_of_their_own_have_channels_of_their_own(
+    variables: dict[str, str], prefix: str
+) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from backend.settings import CHANNEL_LAYERS as layers; print(layers['default']['CONFIG']['prefix'])",
+        ],
+        env={"PATH": os.environ["PATH"], "ORDERCAST_DEMO": "true", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == prefix, done.stderr
+
+
 def test_the_documentation_lists_every_variable_as_it_is() -> None:
     page = (variables.BASE_DIR / "docs" / "operations.md").read_text()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
+from django.conf import settings
 
 from backend import readiness, running
 from orders import queries
@@ -92,7 +93,7 @@ class Ours(Entrant):
         self.orders = journal.make_orders(orders, with_payments=self.hears_callbacks)
         self._epoch = queries.epoch()
         self._journal = journal.Journal(os.environ["DATABASE_URL"])
-        self._layer = ChannelLayer("ordercast")
+        self._layer = ChannelLayer(settings.ORDERCAST_CHANNEL_PREFIX)
         if self.hears_callbacks:
             self._start_worker()
         self._process = machine.Process(self._command("web"), {}, is_measured=True)

@@ -48,11 +48,11 @@ def start_server(
 def start_process(
     child_environment: dict[str, str], database: None, valkey: object
 ) -> Iterator[Callable[..., ServerProcess]]:
-    """Start web processes; keywords change the hub's times. They are gone after the test."""
+    """Start web processes; keywords are as `ServerProcess` has them. They are gone after the test."""
     started: list[ServerProcess] = []
 
-    def start(**times: float) -> ServerProcess:
-        started.append(ServerProcess(child_environment, **times))
+    def start(**changes: float | str) -> ServerProcess:
+        started.append(ServerProcess(child_environment, **changes))
         return started[-1]
 
     yield start

@@ -56,7 +56,10 @@ class Server:
 class ServerProcess:
     """A uvicorn process of its own, for what is about processes: signals, deaths, and what they log."""
 
-    def __init__(self, environment: dict[str, str], **times: float) -> None:
+    def __init__(self, environment: dict[str, str], **settings: float | str) -> None:
+        """Names in capitals are variables of its environment, others change the hub's times."""
+        variables = {name: str(value) for name, value in settings.items() if name.isupper()}
+        times = {name: value for name, value in settings.items() if not name.isupper()}
         self.port = free_port()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the process
         command = [
@@ -69,6 +72,7 @@ class ServerProcess:
             cwd=ROOT,
             env={
                 **environment,
+                **variables,
                 "DJANGO_SETTINGS_MODULE": "tests.realtime.settings",
                 "TEST_REALTIME": json.dumps(times),
             },

@@ -1,20 +1,27 @@
 """Valkey dead, silent, restarted or back: pages are late by a position check at most, and lose nothing."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import redis
+from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings as django_settings
 
 from backend import embedded
 from orders.models import Order
 from realtime import publishing
+from realtime.groups import group_name, hint_message, order_topic
 from tests.plugin import free_port
 from tests.proxy import Proxy
-from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce
-from tests.realtime.serving import Server, cursor, page
+from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce, layers_at
+from tests.realtime.serving import Server, ServerProcess, cursor, page
+from tests.waiting import eventually_async
 
 Start = Callable[..., Server]
 
@@ -97,3 +104,71 @@ async def test_a_subscriber_that_reconnects_makes_the_hub_look_at_once(
         await grow(order, 2)
         valkey.client_kill_filter(_type="pubsub")
         await watching.until(lambda p: p.versions() == [2, 3, 4], 10)
+
+
+async def test_a_valkey_that_stands_still_costs_nothing_but_time(
+    start_server: Start, order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    valkey = embedded.start_valkey(tmp_path, port=port)
+    try:
+        server = start_server(valkey_at(port), check=0.5, echo=0.2, deaf=0.6)
+        monkeypatch.setattr(publishing, "_publisher", None)
+        async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+            await watching.synced()
+            await grow_and_announce(order)
+            await watching.until(lambda p: p.versions() == [2])
+            os.kill(valkey.process.pid, signal.SIGSTOP)
+            await grow(order, 2)
+            await watching.until(lambda p: p.versions() == [2, 3, 4])
+            os.kill(valkey.process.pid, signal.SIGCONT)
+            await eventually_async(lambda: health(server)["is_up"], 20)
+            await grow_and_announce(order)
+            await watching.until(lambda p: p.versions() == [2, 3, 4, 5])
+    finally:
+        valkey.process.send_signal(signal.SIGCONT)
+        valkey.stop()
+
+
+async def test_a_hint_that_makes_no_sense_makes_the_hub_look_and_is_not_its_end(
+    start_server: Start, order: Order, valkey: "redis.Redis"
+) -> None:
+    server = start_server(check=NEVER)
+    channel = (
+        f"{django_settings.ORDERCAST_CHANNEL_PREFIX}__group__{group_name(order_topic(order.ref))}"
+    )
+    async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+        await watching.synced()
+        await grow(order)
+        assert valkey.publish(channel, b"\xc1 no msgpack") == 1
+        await watching.until(lambda p: p.versions() == [2])
+        await grow_and_announce(order)
+        await watching.until(lambda p: p.versions() == [2, 3])
+
+
+async def test_two_installations_on_one_valkey_do_not_hear_each_other(
+    start_process: Callable[..., ServerProcess], order: Order, valkey: "redis.Redis"
+) -> None:
+    theirs = start_process(check=NEVER, ORDERCAST_CHANNEL_PREFIX="somebody-else").wait()
+    config: dict[str, Any] = dict(layers_at(django_settings.VALKEY_URL)["default"]["CONFIG"])
+    async with page(theirs, f"{order.ref}/{cursor(await epoch(), 1)}") as stranger:
+        await stranger.synced()
+        [hint] = await grow(order)
+        await _publish(config, [*hint[:3], '{"type":"event","version":2,"is":"ours"}'])
+        await _publish({**config, "prefix": "somebody-else"}, hint)
+        await stranger.until(lambda p: p.of("event"))
+
+    assert "is" not in stranger.of("event")[0]
+
+
+async def _publish(config: dict[str, Any], hint: list[Any]) -> None:
+    layer = RedisPubSubChannelLayer(**config)
+    topic = order_topic(hint[0])
+    await layer.group_send(group_name(topic), hint_message(topic, [(hint[1], hint[2], hint[3])]))
+    await layer.flush()
+
+
+def health(server: Server) -> dict[str, Any]:
+    answer = httpx.get(f"{server.url}/health/ready", trust_env=False)
+    found: dict[str, Any] = answer.json()["hub"]["channel_layer"]
+    return found
