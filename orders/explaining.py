@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from orders.checking import DAY, HOUR, MINUTE, PROFILES, Profile
 from orders.errors import OrderNotFound
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck
+from orders.money import written
+from orders.payments.base import RefundStatus
 from orders.states import UNPAID
 
 RECEIPTS = 20  # the newest that are told
@@ -78,6 +80,9 @@ class PaymentStory:
     provider: str
     provider_ref: str
     status: str
+    captured: int
+    refunded: int
+    refunded_elsewhere: int  # of `refunded`: not asked for here, so in the provider's own console
     changed_at: datetime
     last_look: LastLook | None
     next_look: NextLook
@@ -173,10 +178,19 @@ def _story(payment: Payment, now: datetime) -> PaymentStory:
         provider=payment.provider,
         provider_ref=payment.provider_ref,
         status=payment.status,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        refunded_elsewhere=payment.refunded - _asked_for_here(payment),
         changed_at=payment.changed_at,
         last_look=_last_look(check) if check else None,
         next_look=next_look(payment, check.found if check else "", now),
     )
+
+
+def _asked_for_here(payment: Payment) -> int:
+    """Of what has gone back, what we asked for."""
+    gone = payment.refunds.filter(status=RefundStatus.SUCCEEDED)
+    return int(gone.aggregate(total=Sum("amount"))["total"] or 0)
 
 
 def _last_look(check: PaymentCheck) -> LastLook:
@@ -250,10 +264,10 @@ def _why(
         return said
     if not receipts and order.state in UNPAID:
         said.append("No callback has come for it.")
-    return said + [sentence for payment in payments for sentence in _about(payment, now)]
+    return said + [each for payment in payments for each in _about(payment, order.currency, now)]
 
 
-def _about(payment: PaymentStory, now: datetime) -> list[str]:
+def _about(payment: PaymentStory, currency: str, now: datetime) -> list[str]:
     name = f"Payment {payment.ref[:8]} at {payment.provider} is {payment.status}"
     look = payment.last_look
     asked = (
@@ -263,7 +277,11 @@ def _about(payment: PaymentStory, now: datetime) -> list[str]:
     )
     at = payment.next_look.at
     when = "" if at is None or at <= now else f"in {_ago(at - now)}, "
-    return [asked, f"Next look: {when}{payment.next_look.words}."]
+    said = [asked, f"Next look: {when}{payment.next_look.words}."]
+    if payment.refunded_elsewhere > 0:
+        amount = written(payment.refunded_elsewhere, currency)
+        said.insert(1, f"{amount} of it went back without being asked for here.")
+    return said
 
 
 def _ago(span: timedelta) -> str:

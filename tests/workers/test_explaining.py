@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from orders import access, commands
+from orders import access, commands, conversations
 from orders.cause import Cause, Source
 from orders.checking import PROFILES, Profile
 from orders.errors import OrderNotFound
@@ -54,6 +54,27 @@ def test_a_paid_order_says_who_said_so_and_that_nothing_is_open(provider: Sandbo
     assert (told.state, told.event, told.source) == ("paid", "payment.captured", "reconciler")
     assert told.payments[0].next_look.at is None
     assert "the provider, when the reconciler asked it" in told.why
+
+
+def test_what_went_back_in_the_providers_console_is_told_apart_from_what_was_asked_for_here(
+    provider: SandboxProcess,
+) -> None:
+    order, payment = begun()
+    provider.act(payment.provider_ref, "pay")
+    make_due(payment)
+    reconciler.tick()
+    conversations.request_refund(order.ref, amount=300, reason="", cause=API)
+    asked_for = explain(order.ref)
+    provider.act(payment.provider_ref, "refund", 250)
+    make_due(payment)
+    reconciler.tick()
+
+    told = explain(order.ref)
+
+    assert [(p.refunded, p.refunded_elsewhere) for p in asked_for.payments] == [(300, 0)]
+    assert [(p.refunded, p.refunded_elsewhere) for p in told.payments] == [(550, 250)]
+    assert "2.50" in told.why.partition(" of it went back without being asked for here.")[0][-12:]
+    assert "without being asked" not in asked_for.why
 
 
 def test_a_flag_stands_with_its_reason_until_it_is_cleared(provider: SandboxProcess) -> None:
