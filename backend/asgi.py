@@ -11,7 +11,7 @@ django_application = get_asgi_application()
 # After Django is set up: what follows imports models.
 from backend import accounts  # noqa: E402
 from backend.middleware import Doors  # noqa: E402
-from realtime import lifespan, redaction, routing, sse  # noqa: E402
+from realtime import lifespan, redaction, routing  # noqa: E402
 
 redaction.install()
 accounts.warm()
@@ -22,7 +22,7 @@ async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
         case "websocket":
             await routing.websocket_application(scope, receive, send)
         case "http" if routing.is_stream(scope):
-            await sse.application(scope, receive, send)
+            await routing.stream_application(scope, receive, send)
         case "http":
             await django_application(scope, receive, send)
         case "lifespan":

@@ -5,7 +5,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
-from realtime import sse
+from realtime import board_stream, sse
 from realtime.consumers import OrdersConsumer
 
 
@@ -24,5 +24,11 @@ websocket_application = URLRouter(
 
 
 def is_stream(scope: dict[str, Any]) -> bool:
-    """Whether an HTTP request goes to `sse.application` instead of Django."""
-    return sse.PATH.match(scope["path"]) is not None
+    """Whether an HTTP request goes to `stream_application` instead of Django."""
+    return scope["path"] == board_stream.PATH or sse.PATH.match(scope["path"]) is not None
+
+
+async def stream_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Server-sent events: of one order, or of the staff board."""
+    is_board = scope["path"] == board_stream.PATH
+    await (board_stream if is_board else sse).application(scope, receive, send)

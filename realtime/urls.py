@@ -4,12 +4,13 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
-from realtime import pages
+from realtime import board_page, pages
 
 urlpatterns = [
     path("", pages.start, name="start"),
     path("login/", pages.LogIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="start"), name="logout"),
+    path("board/", board_page.page, name="board"),
     path("orders/", pages.my_orders, name="orders"),
     path("orders/<str:ref>/", pages.order, name="order"),
     path("orders/<str:ref>/receipt/", pages.receipt, name="receipt"),

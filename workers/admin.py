@@ -27,6 +27,8 @@ admin.site.unregister(PeriodicTask)
 class ScheduleInWords(PeriodicTaskAdmin):  # type: ignore[misc] # django-celery-beat has no types
     list_display = ("name", "in_words", "enabled", "last_run", "times")
     list_filter = ("enabled",)
+    # Its own has a script within the page, which our content policy refuses; all that it did is told in words here.
+    change_form_template = None
     readonly_fields = (*PeriodicTaskAdmin.readonly_fields, "in_words")
     fieldsets = ((None, {"fields": ("in_words",)}), *PeriodicTaskAdmin.fieldsets)
 
