@@ -4,9 +4,10 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
-from realtime import board_page, pages
+from realtime import asyncapi, board_page, pages
 
 urlpatterns = [
+    path("api/asyncapi.json", asyncapi.view, name="asyncapi"),
     path("", pages.start, name="start"),
     path("login/", pages.LogIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="start"), name="logout"),

@@ -3,7 +3,7 @@
 What only one of them has (close codes, many orders on a socket, comments of a stream) stands in files of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +23,8 @@ from tests.realtime.conftest import (
     grow_and_announce,
     in_thread,
 )
-from tests.realtime.serving import Server
+from tests.realtime.described import problems
+from tests.realtime.serving import Frame, Server
 from tests.realtime.viewers import View, watching
 from tests.waiting import eventually_async
 
@@ -38,9 +39,18 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def watch(transport: str, order: Order) -> Watch:
-    """Watch the order as the service, unless told otherwise."""
-    return partial(watching, transport, order=order.ref, token=settings.ORDERCAST_SERVICE_TOKEN)
+def watch(transport: str, order: Order) -> Iterator[Watch]:
+    """Watch the order as the service, unless told otherwise. Whatever a page hears is held against the description."""
+    recorded: list[Frame] = []
+    yield partial(
+        watching,
+        transport,
+        order=order.ref,
+        token=settings.ORDERCAST_SERVICE_TOKEN,
+        recorded=recorded,
+    )
+    if transport != "polling":
+        assert [wrong for frame in recorded for wrong in problems("send", frame)] == []
 
 
 @pytest.fixture

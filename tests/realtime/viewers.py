@@ -87,9 +87,10 @@ async def watching(
     *,
     token: str | None,
     cursor: Cursor | None = None,
+    recorded: list[Frame] | None = None,
 ) -> AsyncIterator[View]:
     """A page that watches `order` from `cursor`, until the block is left."""
-    view = View(transport, order, token, cursor)
+    view = View(transport, order, token, cursor, recorded=[] if recorded is None else recorded)
     looking = {"websocket": _websocket, "sse": _event_stream, "polling": _polling}[transport]
     task = asyncio.create_task(looking(view, server.port))
     try:
