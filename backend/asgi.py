@@ -3,18 +3,20 @@
 import os
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 # After Django is set up: what follows imports models.
 from backend import accounts  # noqa: E402
+from backend.handlers import Callbacks, Pages  # noqa: E402
 from backend.middleware import Doors  # noqa: E402
 from realtime import lifespan, redaction, routing  # noqa: E402
 
 redaction.install()
 accounts.warm()
+callbacks, pages = Callbacks(), Pages()
 
 
 async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -23,8 +25,10 @@ async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await routing.websocket_application(scope, receive, send)
         case "http" if routing.is_stream(scope):
             await routing.stream_application(scope, receive, send)
+        case "http" if scope["path"].startswith("/callbacks/"):
+            await callbacks(scope, receive, send)
         case "http":
-            await django_application(scope, receive, send)
+            await pages(scope, receive, send)
         case "lifespan":
             await lifespan.application(scope, receive, send)
         case other:

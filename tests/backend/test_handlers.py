@@ -1,0 +1,126 @@
+"""Django behind ASGI: callbacks in one thread from beginning to end, everything else with one hop."""
+
+import asyncio
+import threading
+from typing import Any
+
+import httpx
+import pytest
+from django.core.signals import request_finished, request_started
+from django.db import connection
+from django.dispatch import Signal
+
+from backend.asgi import application
+from orders.models import Order, Payment
+from tests.builders import a_payment, an_order
+from tests.orders.deliveries import message, signed
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def payment(database: None) -> Payment:
+    return a_payment(an_order(), "pending")
+
+
+async def ask(method: str, path: str, **more: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(application)  # type: ignore[arg-type] # our scopes are dicts
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        return await client.request(method, path, **more)
+
+
+def _connections_in_use() -> int:
+    stats = connection.pool.get_stats()  # type: ignore[attr-defined]
+    return int(stats["pool_size"] - stats["pool_available"])
+
+
+async def call_back(payment: Payment, status: str, event_id: str = "evt_1") -> httpx.Response:
+    body = message(payment, status)
+    return await ask("POST", "/callbacks/house/", content=body, headers=signed(body, event_id))
+
+
+def threads_of(*signals: Signal) -> list[str]:
+    """Fills with the name of the thread that each of them was sent in."""
+    names: list[str] = []
+
+    def listen(**_rest: object) -> None:
+        names.append(threading.current_thread().name)
+
+    for signal in signals:
+        signal.connect(listen, weak=False, dispatch_uid="test")
+    return names
+
+
+@pytest.fixture
+def threads() -> Any:
+    signals = request_started, request_finished
+    yield threads_of(*signals)
+    for signal in signals:
+        signal.disconnect(dispatch_uid="test")
+
+
+async def test_a_callback_is_taken_in_one_thread_of_its_own(
+    payment: Payment, threads: list[str]
+) -> None:
+    answer = await call_back(payment, "captured")
+
+    assert (answer.status_code, answer.text) == (200, "ok")
+    assert (await Order.objects.aget()).state == "paid"
+    assert len(threads) == 2
+    assert {name.rpartition("_")[0] for name in threads} == {"callback"}
+    assert len(set(threads)) == 1
+
+
+async def test_many_callbacks_give_their_connections_back(payment: Payment) -> None:
+    before = _connections_in_use()
+
+    answers = await asyncio.gather(
+        *[call_back(payment, "processing", f"evt_{number}") for number in range(40)]
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert _connections_in_use() == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/callbacks/house/", 405),
+        ("POST", "/callbacks/elsewhere/", 404),
+        ("POST", "/callbacks/", 404),
+        ("POST", "/callbacks/house/", 400),
+        ("GET", "/health/live", 200),
+        ("GET", "/nowhere/", 404),
+    ],
+)
+async def test_what_else_comes_is_answered_as_by_django(
+    method: str, path: str, status: int
+) -> None:
+    answer = await ask(method, path)
+
+    assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_client_that_goes_away_before_its_callback_is_whole_changes_nothing(
+    payment: Payment,
+) -> None:
+    scope = {
+        "type": "http", "method": "POST", "path": "/callbacks/house/", "query_string": b"", "http_version": "1.1",
+        "headers": [(b"host", b"localhost")],
+    }  # fmt: skip
+    messages = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    await application(scope, receive, send)
+
+    assert (messages, answers) == ([], [])
