@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from realtime import lateness
 from realtime.connection import Connection
 from realtime.database import DatabaseThreads
 from realtime.frames import Frame, Message, Wire
@@ -216,8 +217,11 @@ class Hub:
         if topic is None:
             return
         for epoch, version, text in message["events"]:
+            is_news = version > topic.position.version
             if not topic.take(Frame("event", text, epoch, version)):
                 self.heal([topic])
+            if is_news:
+                lateness.noted.note(text)
 
     def heal(self, topics: Iterable[Topic]) -> None:
         """Read from the journal what these topics miss."""
@@ -238,8 +242,13 @@ class Hub:
                 self._took(topic, view)
 
     def _took(self, topic: Topic, view: Catchup) -> None:
+        # What was missed until now is late by so much; a topic that begins has missed nothing.
+        held = view.version if topic.is_cold else topic.position.version
         if not topic.apply(view):
             self.heal([topic])
+        for frame in view.frames:
+            if frame.version > held:
+                lateness.noted.note(frame.text)
 
     async def _forget_idle(self) -> None:
         while True:
