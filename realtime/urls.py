@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
-from realtime import asyncapi, board_page, pages
+from realtime import asyncapi, board_page, embedding, pages
 
 urlpatterns = [
     path("api/asyncapi.json", asyncapi.view, name="asyncapi"),
@@ -16,4 +16,6 @@ urlpatterns = [
     path("orders/<str:ref>/", pages.order, name="order"),
     path("orders/<str:ref>/receipt/", pages.receipt, name="receipt"),
     path("language/", set_language, name="language"),
+    path("api/words", embedding.words_for_elements, name="words"),
+    path("embed/", embedding.example, name="embed"),
 ]

@@ -1,6 +1,7 @@
 """A real Chromium (the system's), and web processes for it to open."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,9 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from tests.realtime.conftest import start_server
+from tests.browser.shop import Shop
+from tests.realtime.conftest import start_process, start_server
 
-__all__ = ["start_server"]
+__all__ = ["start_process", "start_server"]
 
 # Nothing of Chromium's own may leave this machine.
 FLAGS = (
@@ -35,35 +37,65 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Reader:
-    """Somebody with a browser. `complaints` is what its console said, and what it could not load."""
+    """Somebody with a browser. `complaints` is what its console said, and what it could not load.
+
+    A test fails at its end if there were any, but for those that match one of `expected`.
+    """
 
     context: BrowserContext
     complaints: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+    sockets: list[str] = field(
+        default_factory=list
+    )  # the address of each WebSocket that was opened
 
-    def open(self, url: str) -> Page:
+    def new_page(self) -> Page:
         page = self.context.new_page()
         page.on("console", self._hear)
+        page.on("websocket", lambda socket: self.sockets.append(socket.url))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        return page
+
+    def open(self, url: str) -> Page:
+        page = self.new_page()
         page.goto(url)
         return page
+
+    @property
+    def surprises(self) -> list[str]:
+        return [
+            each for each in self.complaints if not any(re.search(p, each) for p in self.expected)
+        ]
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.complaints.append(message.text)
 
 
+def _reading(context: BrowserContext) -> Iterator[Reader]:
+    reader = Reader(context)
+    yield reader
+    context.close()
+    assert reader.surprises == []
+
+
 @pytest.fixture
 def reader(chromium: Browser) -> Iterator[Reader]:
     """A reader in Berlin with a telephone."""
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844}, timezone_id="Europe/Berlin", locale="en-GB"
+    yield from _reading(
+        chromium.new_context(
+            viewport={"width": 390, "height": 844}, timezone_id="Europe/Berlin", locale="en-GB"
+        )
     )
-    yield Reader(context)
-    context.close()
 
 
 @pytest.fixture
 def reader_without_script(chromium: Browser) -> Iterator[Reader]:
-    context = chromium.new_context(java_script_enabled=False)
-    yield Reader(context)
-    context.close()
+    yield from _reading(chromium.new_context(java_script_enabled=False))
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A site of its own, at another origin than every server of ours."""
+    with Shop() as opened:
+        yield opened

@@ -58,8 +58,11 @@ export interface OrderStreamOptions {
   grant?: string;
   /** Who the reader is, for all of their orders. Streams with the same token share one socket. */
   token?: string;
-  /** Called when the token has run out. */
-  refreshToken?: () => Promise<string>;
+  /**
+   * Gives a new grant when that of the stream has run out; a new token, for a stream that has no grant. Null or "" ends
+   * the stream. Where it fails, it is asked again, ever more slowly.
+   */
+  refreshToken?: (stream: OrderStream) => Promise<string | null>;
 }
 
 interface OrderStreamEvents {
@@ -81,6 +84,7 @@ export declare class OrderStream extends EventTarget {
   readonly state: State | null;
   readonly data: Facts | null;
   readonly status: Status;
+  readonly grant: string | undefined;
   readonly transport: "websocket" | "sse" | "polling" | null;
   close(): void;
   addEventListener<K extends keyof OrderStreamEvents>(
