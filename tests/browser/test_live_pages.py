@@ -33,7 +33,7 @@ def address(server: Server, order: Order) -> str:
 
 
 def shown(page: Page) -> list[str]:
-    return page.locator("#order > section").all_inner_texts()
+    return page.locator("#order section").all_inner_texts()
 
 
 def is_live(page: Page, how: str = "live") -> None:
