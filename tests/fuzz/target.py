@@ -26,6 +26,7 @@ class Target:
     pid: int
     refs: list[str] = field(default_factory=list)
     payment: str = ""  # of refs[0]
+    grant: str = ""  # for refs[0] alone
     began_with: int = 0
     _read: int = 0
 
@@ -38,7 +39,9 @@ class Target:
         )
         for _ in range(5):
             made = self.client.post("/api/orders", json={"amount": 1250, "currency": "EUR"})
-            self.refs.append(made.raise_for_status().json()["ref"])
+            order = made.raise_for_status().json()
+            self.refs.append(order["ref"])
+            self.grant = self.grant or order["grant"]
         begun = self.client.post(f"/api/orders/{self.refs[0]}/payments", json={})
         self.payment = begun.raise_for_status().json()["payment"]["ref"]
         self.began_with = self._size()
