@@ -9,6 +9,7 @@ import json
 import random
 import string
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,9 @@ Frame = str | bytes | list[str | bytes]
 CODES = {4001, 4003, 4005, 4008, 4009, 4010, 4012, 4400, 1002, 1003, 1007, 1009}
 OF_THE_LIBRARY = {1002, 1003, 1007, 1009}
 AT_ONCE = 8  # sockets
+_in_turn = cycle(
+    (False, True)
+)  # whether it is a guest, to whom most of the orders are other people's
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
@@ -178,8 +182,7 @@ async def _several(target: Target, tally: Tally, told: list[list[Frame]]) -> Non
 
 async def _tell(target: Target, tally: Tally, told: list[Frame]) -> None:
     address = f"{target.url.replace('http', 'ws', 1)}/ws/orders/"
-    # Every other one is a guest, to whom most of the orders are other people's.
-    is_guest = tally.frames % 2 == 1
+    is_guest = next(_in_turn)
     headers = {"Authorization": f"Bearer {target.grant if is_guest else TOKEN}"}
     said: list[str] = []
     try:
