@@ -1,18 +1,8 @@
-"""How an amount in minor units is written for people."""
+"""How an amount in minor units is written for people. The table of currencies is one for all; it knows no Django."""
 
-# ISO 4217: the currencies whose minor unit is not a hundredth.
-ZERO_DECIMAL = frozenset({
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG",
-    "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
-})  # fmt: skip
-THREE_DECIMAL = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+from orders.payments.money import exponent as decimals
 
-
-def decimals(currency: str) -> int:
-    """How many digits stand behind the point."""
-    if currency in ZERO_DECIMAL:
-        return 0
-    return 3 if currency in THREE_DECIMAL else 2
+__all__ = ["decimals", "written"]
 
 
 def written(amount: int, currency: str) -> str:
