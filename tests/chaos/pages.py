@@ -94,7 +94,7 @@ class Page:
         self._count = 1 if is_sse or number % 3 else 5
         self.tracks: list[Track] = []
         self.current: dict[str, Track] = {}
-        self.frames = self.refusals = self.visits = 0
+        self.frames = self.refusals = self.visits = self.farewells = 0
         self.endings: dict[str, int] = {}
         self.last_words = ""
 
@@ -152,6 +152,7 @@ class Page:
         async for frame in frames:
             now = time.time()
             self.frames += 1
+            self.farewells += frame["type"] == "draining"
             track = self.current.get(frame.get("order", ""))
             if frame["type"] == "error":
                 self.refusals += 1
