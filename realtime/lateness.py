@@ -21,15 +21,15 @@ class Lateness:
 
     def __init__(self) -> None:
         self._minutes: deque[tuple[int, list[float]]] = deque(maxlen=MINUTES + 1)
-        self._second = 0
+        self._until = 0.0  # the end of this sample's second
         self._taken = 0
 
     def note(self, frame: str) -> None:
-        """An event's frame is about to be handed to its pages. Takes a microsecond, or a tenth if it is not sampled."""
+        """An event's frame is about to be handed to its pages. Microseconds; a fraction of one if not sampled."""
         now = time.time()
-        if int(now) != self._second:
-            self._second, self._taken = int(now), 0
-        if self._taken >= PER_SECOND:
+        if now >= self._until:
+            self._until, self._taken = now + 1, 0
+        elif self._taken >= PER_SECOND:
             return
         self._taken += 1
         began = frame.rfind(_AT) + len(_AT)

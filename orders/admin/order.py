@@ -15,7 +15,6 @@ from orders import money
 from orders.admin import actions, order_page, searching
 from orders.admin.base import COUNTED, EMPTY, ReadOnlyAdmin, ahead, badge, folded, moment
 from orders.models import Order, Payment
-from orders.serialising import page_url
 
 OVERDUE = timedelta(minutes=1)  # past its time: no tick has taken it up
 
@@ -67,25 +66,17 @@ class OrderAdmin(ReadOnlyAdmin):
         actions.accept_late_payment,
         actions.revoke_links,
     )
-    readonly_fields = (
-        "state_badge", "flags_shown", "amount", "captured_shown", "refunded_shown", "disputed_shown", "last_check",
-        "next_check", "page", "metadata_shown",
-    )  # fmt: skip
+    readonly_fields = ("metadata_shown",)
+    # What matters stands above, made by `order_page`; this is the rest.
     fieldsets = (
-        (None, {"fields": (("state_badge", "flags_shown"), "is_cancelling", "page")}),
-        (_("Money"), {"fields": (("amount", "captured_shown"), ("refunded_shown", "disputed_shown"))}),
-        (_("Checks"), {"fields": (("last_check", "next_check"),)}),
         (
             _("More"),
             {
                 "classes": ["collapse"],
-                "fields": (
-                    "ref", "customer", "version", "created_at", "changed_at", "expires_at",
-                    "idempotency_key", "metadata_shown",
-                ),
+                "fields": ("ref", "customer", "idempotency_key", "request_hash", "metadata_shown"),
             },
         ),
-    )  # fmt: skip
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("payments")
@@ -133,18 +124,6 @@ class OrderAdmin(ReadOnlyAdmin):
     def amount(self, order: Order) -> str:
         return money.written(order.total, order.currency)
 
-    @admin.display(description=_("captured"))
-    def captured_shown(self, order: Order) -> str:
-        return money.written(order.captured, order.currency)
-
-    @admin.display(description=_("refunded"))
-    def refunded_shown(self, order: Order) -> str:
-        return money.written(order.refunded, order.currency)
-
-    @admin.display(description=_("disputed"))
-    def disputed_shown(self, order: Order) -> str:
-        return money.written(order.disputed, order.currency)
-
     @admin.display(description=_("review"))
     def flags_shown(self, order: Order) -> SafeString | str:
         flags = ((flag.replace("_", " "),) for flag in order.flags)
@@ -163,10 +142,6 @@ class OrderAdmin(ReadOnlyAdmin):
     def next_check(self, order: Order) -> SafeString | str:
         due = [p.next_check_at for p in order.payments.all() if p.next_check_at]
         return ahead(min(due, default=None))
-
-    @admin.display(description=_("customer's page"))
-    def page(self, order: Order) -> SafeString:
-        return format_html('<a href="{0}">{0}</a>', page_url(order.ref))
 
     @admin.display(description=_("metadata"))
     def metadata_shown(self, order: Order) -> SafeString:

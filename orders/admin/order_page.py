@@ -2,19 +2,21 @@
 
 from typing import Any
 
-from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from orders import explaining, money
-from orders.admin.base import ahead, folded, moment
+from orders.admin.base import EMPTY, ahead, folded, moment
 from orders.models import (
     AuditEntry,
-    CallbackReceipt,
     Order,
     OrderEvent,
+    Payment,
     PaymentCheck,
     RefreshItem,
     Refund,
 )
+from orders.serialising import page_url
+from orders.states import UNPAID
 
 SHOWN = 200  # of events, checks, receipts and audit entries each
 
@@ -32,14 +34,10 @@ def all_that_is_known(order: Order) -> dict[str, Any]:
     """The context of the template `admin/orders/order/change_form.html`."""
     spelled = money.spelling(order.currency)
     payments = list(order.payments.order_by("-pk"))
-    refs = [payment.ref for payment in payments]
     events = OrderEvent.objects.filter(order=order).order_by("-version")[:SHOWN]
-    # One that came before its payment was known is about it all the same.
-    about = Q(payment__in=payments)
-    unmatched = CallbackReceipt.objects.filter(next_try_at__isnull=False, merchant_ref__in=refs)
     checks = PaymentCheck.objects.filter(payment__in=payments).select_related("payment")
-    receipts = CallbackReceipt.objects.filter(about).select_related("payment").order_by("-pk")
     return {
+        "facts": _facts(order, spelled, payments),
         "story": explaining.explain(order.ref),
         "events": [_event(event, spelled) for event in events],
         "payments": [
@@ -56,12 +54,36 @@ def all_that_is_known(order: Order) -> dict[str, Any]:
             for refund in Refund.objects.filter(payment__in=payments).order_by("-pk")[:SHOWN]
         ],
         "checks": checks.order_by("-checked_at")[:SHOWN],
-        "receipts": [*unmatched[:SHOWN], *receipts[:SHOWN]],
+        "receipts": explaining.receipts_about({p.pk: p.ref for p in payments}, SHOWN),
         "refreshes": RefreshItem.objects.filter(order=order)
         .select_related("run")
         .order_by("-pk")[:10],
         "audit": AuditEntry.objects.filter(order=order.ref).order_by("-pk")[:SHOWN],
         "shown": SHOWN,
+    }
+
+
+def _facts(order: Order, spelled: money.Spelling, payments: list[Payment]) -> dict[str, Any]:
+    looks = [p.last_checked_at for p in payments if p.last_checked_at]
+    due = [p.next_check_at for p in payments if p.next_check_at]
+    amounts = [
+        (_("captured"), order.captured),
+        (_("refunded"), order.refunded),
+        (_("disputed"), order.disputed),
+    ]
+    return {
+        "total": spelled.write(order.total),
+        "page": page_url(order.ref),
+        "rows": [
+            *((name, spelled.write(amount)) for name, amount in amounts if amount),
+            (_("made"), moment(order.created_at)),
+            (_("last change"), moment(order.changed_at)),
+            (_("last check"), moment(max(looks, default=None))),
+            (_("next check"), ahead(min(due, default=None))),
+            *([(_("can be paid until"), ahead(order.expires_at))] if order.state in UNPAID else []),
+            (_("customer"), order.customer or EMPTY),
+            (_("version"), order.version),
+        ],
     }
 
 

@@ -22,11 +22,12 @@ def clean(term: str) -> str:
 def orders_of(term: str) -> list[int]:
     """By the beginning of the order's or a payment's reference, or in full by the provider's reference, the idempotency
     key, the user's name, or the id of a provider's event."""
-    users = get_user_model().objects.filter(username=term)
+    # Their keys first: with a subquery, and in an order, the planner would rather walk every order there is.
+    users = list(get_user_model().objects.filter(username=term).values_list("pk", flat=True))
     found: list[QuerySet[Any, Any]] = [
         Order.objects.filter(ref__startswith=term.lower()).values_list("pk"),
         Order.objects.filter(idempotency_key=term).values_list("pk"),
-        Order.objects.filter(customer__in=users).order_by("-pk").values_list("pk"),
+        Order.objects.filter(customer__in=users).values_list("pk"),
         Payment.objects.filter(_payment(term)).values_list("order_id"),
         Payment.objects.filter(_provider_ref(term)).values_list("order_id"),
         CallbackReceipt.objects.filter(_event(term)).values_list("payment__order_id"),

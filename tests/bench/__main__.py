@@ -7,7 +7,7 @@ from functools import partial
 from tests.bench import machine, sockets
 
 BESIDE_PEERS = ("fanout", "spread", "memory", "resume", "journey")
-OF_THE_DATABASE = ("reconcile", "journal")
+OF_THE_DATABASE = ("reconcile", "journal", "admin")
 
 
 def main(names: list[str]) -> int:
@@ -36,9 +36,13 @@ def _measure(names: list[str]) -> int:
     from django.core.management import call_command
     from django.db import connection
 
-    from tests.bench import appending, reconcile, rounds
+    from tests.bench import admin, appending, reconcile, rounds
 
-    of_the_database = {"reconcile": reconcile.run, "journal": appending.run}
+    of_the_database = {
+        "reconcile": reconcile.run,
+        "journal": appending.run,
+        "admin": admin.run,
+    }
     try:
         call_command("prepare", verbosity=0)
         for name in names:

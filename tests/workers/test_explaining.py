@@ -106,11 +106,12 @@ def test_receipts_are_told_also_those_that_came_too_early(provider: SandboxProce
     order, payment = begun()
     values = {"provider": "house", "body": "{}", "kind": "payment.captured"}
     CallbackReceipt.objects.create(event_id="1", payment=payment, outcome="applied", **values)
-    CallbackReceipt.objects.create(
-        event_id="2", merchant_ref=payment.ref, outcome="unmatched", **values
-    )
+    early = {"merchant_ref": payment.ref, "outcome": "unmatched", **values}
+    CallbackReceipt.objects.create(event_id="2", next_try_at=payment.created_at, **early)
+    CallbackReceipt.objects.create(event_id="3", needs_review=True, **early)
 
-    assert [row.outcome for row in explain(order.ref).receipts] == ["unmatched", "applied"]
+    told = [(row.outcome, row.needs_review) for row in explain(order.ref).receipts]
+    assert told == [("unmatched", True), ("unmatched", False), ("applied", False)]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ const stacked = ({ at, callback, reconciler, other }) => [
 ];
 const lines = ({ at, p50, p95 }) => [at, p50, p95];
 
+const hours = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const clock = (seconds) => hours.format(new Date(seconds * 1000));
+
 function axis(more) {
   return { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui", ...more };
 }
@@ -35,10 +38,10 @@ function draw(name, columns, series, scales) {
     scales,
     legend: { show: false },
     cursor: { show: false },
-    axes: [axis({ space: 60 }), axis({ size: 48, space: 28 })],
+    axes: [axis({ space: 60, size: 28, values: (_, ticks) => ticks.map(clock) }), axis({ size: 48, space: 28 })],
   }, columns, place);
   new ResizeObserver(() => chart.setSize(size())).observe(place);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.redraw(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.redraw());
   return chart;
 }
 
