@@ -15,10 +15,11 @@ from orders.models import CallbackReceipt, Order
 from orders.payments import registry
 from orders.payments.base import BadSignature, CreatePayment, Malformed, Provider, Refused, Snapshot
 from tests.orders.deliveries import post
-from tests.orders.payments.conformance import TIMEOUT, ProviderConformance, asked, refund_of
+from tests.orders.payments.conformance import ProviderConformance
 from tests.orders.payments.foreign import Far
 from tests.orders.payments.foreign_dialect import sealed, signature
 from tests.orders.payments.receiver import Receiver
+from tests.orders.payments.worlds import TIMEOUT, asked, refund_of
 from tests.sandbox import SECRET, SandboxProcess
 from tests.sandbox import sandbox as running_sandbox
 from tests.waiting import eventually

@@ -28,8 +28,9 @@ from orders.payments.base import (
 )
 from orders.payments.house import House
 from orders.payments.signatures import Signatures, retry_after
-from tests.orders.payments.conformance import TIMEOUT, ProviderConformance, World, asked
+from tests.orders.payments.conformance import ProviderConformance
 from tests.orders.payments.receiver import Receiver
+from tests.orders.payments.worlds import TIMEOUT, World, asked
 from tests.sandbox import SandboxProcess
 
 SECRET = "whsec_aG91c2UtdGVzdC1zZWNyZXQtMzItYnl0ZXMtbG9uZw=="

@@ -25,8 +25,8 @@ from orders.payments.base import (
     Unavailable,
 )
 from orders.payments.stripe import Stripe
-from tests.orders.payments.conformance import refund_of
 from tests.orders.payments.receiver import Receiver
+from tests.orders.payments.worlds import refund_of
 from tests.waiting import eventually
 
 SECRET = "whsec_localstripe"
