@@ -92,4 +92,9 @@ export declare class OrderStream extends EventTarget {
     listener: (event: OrderStreamEvents[K]) => void,
     options?: boolean | AddEventListenerOptions,
   ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
 }
