@@ -102,6 +102,7 @@ def test_two_tabs_turn_together(server: Server, reader: Reader) -> None:
 def test_offline_and_back_misses_nothing_and_shows_nothing_twice(
     server: Server, reader: Reader
 ) -> None:
+    reader.expected = ["ERR_INTERNET_DISCONNECTED"]
     order = an_order_that_is("created")
     page = reader.open(address(server, order))
     is_live(page)
@@ -131,6 +132,7 @@ def test_without_websockets_the_page_is_live_all_the_same(server: Server, reader
 def test_where_nothing_streams_the_page_polls_and_says_so(server: Server, reader: Reader) -> None:
     reader.context.route_web_socket("**/ws/**", WebSocketRoute.close)
     reader.context.route("**/stream", lambda route: route.abort())
+    reader.expected = ["ERR_FAILED"]
     order = an_order_that_is("awaiting_payment")
     page = reader.open(address(server, order))
     is_live(page, "polling")

@@ -62,6 +62,16 @@ class ServerProcess:
         times = {name: value for name, value in settings.items() if not name.isupper()}
         self.port = free_port()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the process
+        self._environment = {
+            **environment,
+            **variables,
+            "DJANGO_SETTINGS_MODULE": "tests.realtime.settings",
+            "TEST_REALTIME": json.dumps(times),
+        }
+        self.start()
+
+    def start(self) -> None:
+        """At the address that it had, where it has run before."""
         command = [
             *(sys.executable, "-m", "uvicorn", "backend.asgi:application"),
             "--port",
@@ -70,12 +80,7 @@ class ServerProcess:
         self.process = subprocess.Popen(
             [*command, "--ws", "websockets-sansio", "--timeout-graceful-shutdown", "3"],
             cwd=ROOT,
-            env={
-                **environment,
-                **variables,
-                "DJANGO_SETTINGS_MODULE": "tests.realtime.settings",
-                "TEST_REALTIME": json.dumps(times),
-            },
+            env=self._environment,
             stdout=self.log,
             stderr=self.log,
         )
