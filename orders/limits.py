@@ -7,6 +7,7 @@ for itself, so nobody is kept out by that, and nobody can knock without end.
 import ipaddress
 import logging
 import math
+import os
 import time
 from enum import StrEnum
 from functools import lru_cache
@@ -19,6 +20,8 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from orders.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +45,16 @@ class TooMany(Exception):
 
 
 def admit(door: Door, *who: str) -> None:
-    """Count one knock. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout."""
+    """Count one knock. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout.
+
+    Callbacks take none: they are counted here at once, and with the other processes a moment later (`orders.tally`).
+    """
     rate = _rate(settings.ORDERCAST_LIMITS[door])
+    if door is Door.CALLBACK:
+        name = "/".join((door, *who, str(rate)))
+        if wait := _tally(os.getpid()).count(name, rate.amount, rate.get_expiry()):
+            raise TooMany(door, math.ceil(wait))
+        return
     if not _count(rate, door, who):
         raise TooMany(door, _seconds_left(rate, door, who))
 
@@ -82,6 +93,19 @@ def _count(rate: RateLimitItem, door: Door, who: tuple[str, ...]) -> bool:
     return _own().hit(rate, door, *who)
 
 
+def _share(name: str, seconds: int, amount: int) -> int | None:
+    """Add to all processes' count; what cannot be added now is kept for the next time."""
+    shared = _shared()
+    if not shared.is_asked():
+        return None
+    try:
+        return shared.storage.incr(name, seconds, amount)
+    except redis.RedisError as error:
+        shared.leave_alone()
+        log.warning("Valkey is away, this process counts %s for itself: %s", name, error)
+        return None
+
+
 def _seconds_left(rate: RateLimitItem, door: Door, who: tuple[str, ...]) -> int:
     shared = _shared()
     try:
@@ -103,8 +127,8 @@ class _Shared:
             "retry": Retry(NoBackoff(), 0),
         }
         pool = redis.ConnectionPool.from_url(url, **timeout)
-        storage = RedisStorage("redis://", connection_pool=pool, key_prefix="ordercast:limit")
-        self.limiter = FixedWindowRateLimiter(storage)
+        self.storage = RedisStorage("redis://", connection_pool=pool, key_prefix="ordercast:limit")
+        self.limiter = FixedWindowRateLimiter(self.storage)
         self._asked_again_at = float("-inf")
 
     def is_asked(self) -> bool:
@@ -126,6 +150,12 @@ def _shared_at(url: str) -> _Shared:
 
 def _shared() -> _Shared:
     return _shared_at(settings.VALKEY_URL)
+
+
+@lru_cache(maxsize=1)
+def _tally(_pid: int) -> Tally:
+    """Of this process: a thread does not come along through a fork."""
+    return Tally(_share)
 
 
 @lru_cache(maxsize=1)

@@ -199,10 +199,10 @@ class TestKnocks:
 
 def _assert_counted() -> None:
     who = os.urandom(4).hex()
-    limits.admit(Door.CALLBACK, who)
-    limits.admit(Door.CALLBACK, who)
+    limits.admit(Door.HANDSHAKE, who)
+    limits.admit(Door.HANDSHAKE, who)
     with pytest.raises(TooMany):
-        limits.admit(Door.CALLBACK, who)
+        limits.admit(Door.HANDSHAKE, who)
 
 
 def test_a_provider_that_is_not_listed_is_refused(database: None, settings: Settings) -> None:
