@@ -4,10 +4,12 @@ The one of `tests.proxy` has two threads for each connection; hundreds of pages 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-Targets = Callable[[], list[int]]  # ports to try, the best first
+Targets = Callable[
+    [], Sequence[int | str]
+]  # ports of this machine, or paths of sockets, the best first
 
 
 class Wire:
@@ -23,10 +25,12 @@ class Wire:
         self.port = 0
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        """Listen; at the same address again after `close`."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
+        """Refuse what comes, and reset what is open."""
         self._server.close()
         self.cut()
         for task in self._tasks:
@@ -52,9 +56,9 @@ class Wire:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        for port in self._targets():
+        for target in self._targets():
             with suppress(OSError):
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                far_reader, far_writer = await _connect(target)
                 break
         else:
             writer.transport.abort()
@@ -78,3 +82,9 @@ class Wire:
         finally:
             self._writers.discard(sink)
             sink.close()
+
+
+async def _connect(target: int | str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if isinstance(target, str):
+        return await asyncio.open_unix_connection(target)
+    return await asyncio.open_connection("127.0.0.1", target)
