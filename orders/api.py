@@ -33,7 +33,13 @@ from orders.schemas import (
     RefundOut,
     StartedOut,
 )
-from orders.serialising import events_out, new_order_out, order_out, payment_out
+from orders.serialising import (
+    events_out,
+    new_order_out,
+    order_for_customer,
+    order_out,
+    payment_out,
+)
 from orders.strict_api import StrictAPI
 
 api = StrictAPI(
@@ -101,14 +107,19 @@ def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None
 
 @api.get("/orders/{ref}", response={200: OrderOut, 304: None, **ERRORS}, summary="See an order")
 def get_order(request: HttpRequest, response: HttpResponse, ref: Path[Ref]) -> Any:
-    """Answers with an `ETag` made of the order's cursor, and with 304 where `If-None-Match` holds it."""
-    order = _reader(request).visible(ref)
+    """Answers with an `ETag` made of the order's cursor, and with 304 where `If-None-Match` holds it.
+
+    It changes with every event. What is no event leaves it as it is: when a payment was and will be looked at. Guests
+    and customers see no reasons of flags, and of the metadata the `title` alone.
+    """
+    principal = _reader(request)
+    order = principal.visible(ref)
     epoch = queries.epoch()
     response["ETag"] = etag = f'"{epoch}:{order.version}"'
     response["Cache-Control"] = "private, no-cache"
     if etag in request.headers.get("If-None-Match", ""):
         return Status(304, None)
-    return order_out(order, epoch)
+    return order_out(order, epoch) if principal.sees_all else order_for_customer(order, epoch)
 
 
 @api.get("/orders/{ref}/events", response={200: EventsOut, **ERRORS}, summary="Read its events")

@@ -59,6 +59,11 @@ class Principal:
         """A service or staff: somebody whom the shop has given a name."""
         return self.kind is Kind.SERVICE or self.source is Source.STAFF
 
+    @property
+    def sees_all(self) -> bool:
+        """Whoever may look at every order sees all of each."""
+        return Scope.READ_ORDERS in self.scopes
+
     def cause(self, reason: str = "") -> Cause:
         return Cause(self.source, self.actor, reason)
 

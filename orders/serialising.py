@@ -15,7 +15,14 @@ _ORDER = [name for name in OrderOut.model_fields if name not in {"epoch", "payme
 
 
 def order_out(order: Order, epoch: str) -> OrderOut:
+    """As services and staff see it."""
     return OrderOut(**_values(order, epoch))
+
+
+def order_for_customer(order: Order, epoch: str) -> OrderOut:
+    """The same without what the shop keeps to itself: the reasons of flags, and of its own notes all but the title."""
+    seen = {name: value for name, value in order.metadata.items() if name == "title"}
+    return OrderOut(**_values(order, epoch) | {"flags": [], "metadata": seen})
 
 
 def new_order_out(order: Order, epoch: str) -> NewOrderOut:

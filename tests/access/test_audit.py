@@ -68,6 +68,7 @@ def test_staff_who_act_in_the_admin_are_noted_by_name(
     user: Callable[..., Any],
 ) -> None:
     order = an_order()
+    old = access.read_token(access.issue_grant([order.ref]))
     client = Client()
     client.force_login(user("rosa", "view_order", "change_order", is_staff=True))
 
@@ -82,7 +83,8 @@ def test_staff_who_act_in_the_admin_are_noted_by_name(
     )
 
     assert entries() == [("admin_revoke_links", order.ref, "rosa", "staff", "done")]
-    assert not access.lapsed([access.read_token(access.issue_grant([order.ref]))])
+    new = access.read_token(access.issue_grant([order.ref]))
+    assert access.lapsed([old, new]) == {old: access.Lapse.REVOKED}
 
 
 @pytest.mark.parametrize(

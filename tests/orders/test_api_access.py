@@ -7,8 +7,9 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from orders import access
+from orders.commands import flag_order
 from orders.models import Order
-from tests.builders import an_order, database_contents
+from tests.builders import API, an_order, database_contents
 from tests.orders.calling import at, call, problem
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -24,6 +25,28 @@ def test_a_grant_shows_its_own_order_and_no_other() -> None:
     assert call("get", at(own, "events"), token=grant).status_code == 200
     assert problem(call("get", at(other), token=grant)) == (404, "order_not_found")
     assert problem(call("get", at(other, "events"), token=grant)) == (404, "order_not_found")
+
+
+def test_what_the_shop_keeps_to_itself_is_for_services_and_staff() -> None:
+    customer = User.objects.create_user("ada")
+    looker = User.objects.create_user("rosa", is_staff=True)
+    looker.user_permissions.set(Permission.objects.filter(codename="view_order"))
+    order = an_order(customer_id=customer.pk, metadata={"title": "Two mugs", "margin": 0.8})
+    flag_order(order.ref, reason="mismatch", detail="the provider says 7 EUR", cause=API)
+    tokens = {
+        "a guest": access.issue_grant([order.ref]),
+        "a customer": access.issue_user_token(customer),
+        "staff": access.issue_user_token(looker),
+        "a service": access.issue_service_token("shop", ["orders:read"]),
+    }
+
+    found = {who: call("get", at(order), token=token).json() for who, token in tokens.items()}
+
+    whole = ({"title": "Two mugs", "margin": 0.8}, ["mismatch"], True)
+    theirs: tuple[Any, ...] = ({"title": "Two mugs"}, [], True)
+    assert {who: (o["metadata"], o["flags"], o["needs_review"]) for who, o in found.items()} == {
+        "a guest": theirs, "a customer": theirs, "staff": whole, "a service": whole,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["", "/events"])
