@@ -18,6 +18,7 @@ COPY backend ./backend
 COPY orders ./orders
 COPY realtime ./realtime
 COPY workers ./workers
+COPY locale ./locale
 RUN python -m compileall -q .
 USER ordercast
 EXPOSE 8000

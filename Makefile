@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check story prove fuzz chaos bench screenshots test-browser lock clean reset sync-demo sync-dev
+.PHONY: help demo test check story prove fuzz chaos bench screenshots messages test-browser lock clean reset sync-demo sync-dev
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ PRODUCTION = DATABASE_URL=postgresql://ordercast@db/ordercast VALKEY_URL=redis:/
 
 story: sync-dev ## A client plays every chapter against the running stack, and times each step
 	@exec $(PY) -m tests.story $(ARGS)
+
+messages: export ORDERCAST_DEMO = true
+messages: sync-dev ## Bring the translations in step with the code, and compile them
+	@exec $(PY) -m tests.catalogues
 
 fuzz: sync-dev ## Throw all that is nasty at every door, at length (ARGS="--frames 1000" for less)
 	@exec $(PY) -m tests.fuzz $(ARGS)

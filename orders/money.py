@@ -3,12 +3,22 @@
 from dataclasses import dataclass
 
 from django.utils.formats import get_format
-from django.utils.translation import pgettext
+from django.utils.translation import pgettext, pgettext_lazy
 
 from orders.payments.money import exponent
 
-# Only signs that mean one currency to every reader; all others are written with their code.
-_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "ILS": "₪"}
+# Translators: only a sign that means this one currency to your readers; otherwise the code, in three letters.
+_SIGNS = {
+    "EUR": pgettext_lazy("EUR", "€"),
+    "USD": pgettext_lazy("USD", "$"),
+    "GBP": pgettext_lazy("GBP", "£"),
+    "JPY": pgettext_lazy("JPY", "¥"),
+    "CNY": pgettext_lazy("CNY", "CNY"),
+    "RUB": pgettext_lazy("RUB", "RUB"),
+    "INR": pgettext_lazy("INR", "₹"),
+    "KRW": pgettext_lazy("KRW", "₩"),
+    "ILS": pgettext_lazy("ILS", "₪"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +40,11 @@ class Spelling:
 
 def spelling(currency: str) -> Spelling:
     """The spelling of a currency (ISO 4217) in the active language."""
-    sign = _SIGNS.get(currency)
+    sign = str(_SIGNS.get(currency, currency))
     pattern = (
         # Translators: where the sign stands; "{n}\u00a0{sign}" puts it behind.
         pgettext("amount", "{sign}{n}").replace("{sign}", sign)
-        if sign
+        if sign != currency
         # Translators: the same for a three-letter currency code.
         else pgettext("amount", "{code}\u00a0{n}").replace("{code}", currency)
     )
@@ -42,7 +52,8 @@ def spelling(currency: str) -> Spelling:
     return Spelling(
         digits=exponent(currency),
         decimal=str(get_format("DECIMAL_SEPARATOR")),
-        group=str(get_format("THOUSAND_SEPARATOR")),
+        # Django has none for Chinese, where bills have the comma all the same.
+        group=str(get_format("THOUSAND_SEPARATOR")) or ",",
         before=before,
         after=after,
     )

@@ -125,9 +125,15 @@ def test_the_image_holds_everything_that_is_copied_and_no_more() -> None:
         for source in shlex.split(line)[:-1]
     ]
 
-    assert {"manage.py", "backend", "orders", "realtime", "workers", "requirements.lock"} == set(
-        copied
-    )
+    assert {
+        "manage.py",
+        "backend",
+        "orders",
+        "realtime",
+        "workers",
+        "locale",
+        "requirements.lock",
+    } == set(copied)
     for source in copied:
         assert (BASE_DIR / source).exists()
         assert f"!{source}" in ignore

@@ -1,59 +1,32 @@
 """The customers' pages, through Django's test client: right without JavaScript."""
 
-import json
 import re
 from datetime import timedelta
-from html import unescape
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client
+from pytest_django import Settings
 
-from orders import access, journal, money, refreshing
+from orders import access, money, refreshing
 from orders.events import CancellationRequested, ConflictFound, OrderFlagged
 from orders.models import Order, Payment
-from orders.serialising import page_url
 from orders.states import State
 from realtime import words
 from tests.builders import API, STAFF, an_order, an_order_that_is, at_once
+from tests.realtime.reading import (
+    for_script,
+    granted,
+    in_stream,
+    page_of,
+    shown_without_script,
+    text_of,
+)
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import provider, provider_process
 
 __all__ = ["provider", "provider_process"]
 pytestmark = pytest.mark.usefixtures("database")
-
-
-def granted(order: Order) -> str:
-    """The order's address with its grant, as the shop's link has it."""
-    url = urlsplit(page_url(order.ref, access.issue_grant([order.ref])))
-    return f"{url.path}?{url.query}"
-
-
-def page_of(order: Order) -> HttpResponse:
-    return Client().get(granted(order))  # type: ignore[return-value]
-
-
-def text_of(answer: Any) -> str:
-    html: str = answer.content.decode()
-    return html
-
-
-def for_script(answer: Any) -> dict[str, Any]:
-    found = re.search(r'<script id="page" type="application/json">(.*?)</script>', text_of(answer))
-    assert found
-    page: dict[str, Any] = json.loads(found[1])
-    return page
-
-
-def shown_without_script(answer: Any) -> str:
-    """What a reader sees: no script, no hidden element, no tags."""
-    html = re.sub(r"<script.*?</script>", "", text_of(answer), flags=re.DOTALL)
-    html = re.sub(r"<(\w+)[^>]* hidden>.*?</\1>", "", html, flags=re.DOTALL)
-    return unescape(" ".join(re.sub(r"<[^>]+>", " ", html).split()))
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -181,21 +154,6 @@ def test_the_customer_and_staff_with_the_permission_see_the_order_and_others_do_
     assert seen == {"owner": 200, "other": 404, "staff": 200}
 
 
-def test_my_orders_are_mine_and_ask_for_a_log_in() -> None:
-    owner, other = (User.objects.create_user(n) for n in ("owner", "other"))
-    mine, theirs = an_order(customer_id=owner.pk), an_order(customer_id=other.pk)
-    client = Client()
-    stranger = client.get("/orders/")
-    client.force_login(owner)
-
-    answer = client.get("/orders/")
-
-    assert stranger["Location"] == "/login/?next=/orders/"
-    assert mine.ref in text_of(answer)
-    assert theirs.ref not in text_of(answer)
-    assert [watched["order"] for watched in for_script(answer)["orders"]] == [mine.ref]
-
-
 def test_a_customer_who_is_no_staff_can_log_in() -> None:
     User.objects.create_user("owner", password="open sesame")
 
@@ -310,10 +268,13 @@ def status_for(user: User, order: Order) -> int:
     return client.get(f"/orders/{order.ref}/").status_code
 
 
-def in_stream(order: Order, event: Any) -> None:
-    with transaction.atomic():
-        journal.record(Order.objects.locked(order.ref), event, STAFF)
-
-
 def flag(order: Order, reason: str, detail: str) -> None:
     in_stream(order, OrderFlagged(reason=reason, detail=detail))
+
+
+def test_the_shop_puts_its_name_on_its_pages(settings: Settings) -> None:
+    settings.ORDERCAST_SHOP_NAME = "Kaffee & Kuchen"
+    order = an_order_that_is("paid")
+
+    assert "Kaffee & Kuchen" in shown_without_script(page_of(order))
+    assert "Kaffee & Kuchen" in shown_without_script(page_of(order, under="receipt/"))

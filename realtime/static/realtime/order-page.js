@@ -130,11 +130,16 @@ function prepare(rendered) {
 
 function showTimeLeft() {
   const place = one("[data-left]");
-  if (place) place.textContent = timeLeft(place.previousElementSibling.dateTime);
+  const left = place && timeLeft(place.previousElementSibling.dateTime);
+  if (place) place.textContent = left && `(${left})`;
 }
 
 prepare(JSON.parse(document.getElementById("page").textContent));
 setInterval(showTimeLeft, LOOK_AT_CLOCK);
+// Paper does not know on which day it will be read.
+for (const [name, isFull] of [["beforeprint", true], ["afterprint", false]]) {
+  window.addEventListener(name, () => root.querySelectorAll("time").forEach((time) => inLocalTime(time, isFull)));
+}
 const stream = new OrderStream({ url: location.origin, order: page.order, cursor: page.cursor, grant: page.grant });
 stream.addEventListener("event", take);
 stream.addEventListener("snapshot", begin);
