@@ -1,12 +1,16 @@
 """Every address of the web process; the WebSocket and SSE ones stand in `realtime.routing`."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from backend import health
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    # The admin's own pages name no icon, and browsers then ask here.
+    path("favicon.ico", RedirectView.as_view(url=static("realtime/icon.svg")), name="icon"),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("", include("orders.urls")),

@@ -32,6 +32,9 @@ class ScheduleInWords(PeriodicTaskAdmin):  # type: ignore[misc] # django-celery-
     readonly_fields = (*PeriodicTaskAdmin.readonly_fields, "in_words")
     fieldsets = ((None, {"fields": ("in_words",)}), *PeriodicTaskAdmin.fieldsets)
 
+    class Media:
+        css = {"all": ["orders/admin.css"]}
+
     @admin.display(description=_("in words"))
     def in_words(self, task: Any) -> SafeString | str:
         if task.pk is None:
