@@ -63,6 +63,9 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
             }
         )
         if not await self._begin(send):
+            # To return from a handshake that a stopping server has broken off is an error in its log.
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
             return
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
@@ -75,10 +78,13 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
             self.connection = process.running().connect(send, WEBSOCKET)
         except Refused as refused:
             error = Error(code=refused.code, message=str(refused))
-            await send({"type": "websocket.send", "text": error.encode()})
-            await send(
-                {"type": "websocket.close", "code": int(refused.code), "reason": str(refused)}
-            )
+            try:
+                await send({"type": "websocket.send", "text": error.encode()})
+                await send(
+                    {"type": "websocket.close", "code": int(refused.code), "reason": str(refused)}
+                )
+            except RuntimeError as broken_off:
+                logger.debug("a refused socket is gone: %r", broken_off)
             return False
         self.connection.on_refused = self._refuse
         times = self.connection.hub.timing

@@ -106,6 +106,7 @@ async def test_a_rolling_restart_behind_nginx_loses_and_doubles_nothing(
     assert verdict.is_clean, verdict.examples
     assert min(heads.values()) > 20
     assert all(page.farewells for page in pages), "one was cut off without a word"
+    assert not [p.port for p in processes if "Traceback" in p.output()]
     log = (tmp_path / "access.log").read_text()
     assert refs[0] in log
     assert "?" not in log
