@@ -7,5 +7,5 @@ class BackendConfig(AppConfig):
     name = "backend"
 
     def ready(self) -> None:
-        """Make the Celery application the one that `shared_task` enqueues to, in every process."""
-        from backend import celery  # noqa: F401 — importing it does it
+        """Make the Celery application the one that `shared_task` enqueues to, in every process; register checks."""
+        from backend import celery, deploying  # noqa: F401 — importing them does it

@@ -147,16 +147,14 @@ def test_the_demo_needs_no_secrets_but_keeps_those_it_is_given(
     assert read.ORDERCAST_SERVICE_TOKEN == "a-token-for-this-test"
 
 
-def test_django_has_nothing_to_say_against_production_settings() -> None:
+def check_deploy(variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     check = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run(check, env=environment, capture_output=True, text=True, check=False)
 
-    done = subprocess.run(
-        check,
-        env={"PATH": os.environ["PATH"], **PRODUCTION},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+def test_django_has_nothing_to_say_against_production_settings() -> None:
+    done = check_deploy(PRODUCTION)
 
     assert done.returncode == 0, done.stderr
 
@@ -186,6 +184,23 @@ def test_installations_with_databases_of_their_own_have_channels_of_their_own(
     )
 
     assert done.stdout.strip() == prefix, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ORDERCAST_PUBLIC_URL", "http://pay.example.com", "ORDERCAST_PUBLIC_URL=https://"),
+        ("ORDERCAST_HOUSE_WEBHOOK_SECRETS", f"whsec_{'!' * 32}", "begin with ORDERCAST_HOUSE_"),
+    ],
+)
+def test_what_would_only_show_in_use_is_said_by_the_check_before_a_deploy(
+    variable: str, value: str, says: str
+) -> None:
+    done = check_deploy({**PRODUCTION, variable: value})
+
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "!!" not in done.stderr  # no part of a secret
 
 
 def test_the_documentation_lists_every_variable_as_it_is() -> None:
