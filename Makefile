@@ -62,7 +62,7 @@ prove: sync-dev ## Thousands of examples of the state machine (EXAMPLES=2000, SE
 chaos: sync-dev ## Kill everything while hundreds of pages watch; none may lose anything (CHAOS_SECONDS=60, SEED= plays a plan again)
 	@CHAOS_SECONDS=$(CHAOS_SECONDS) SEED=$(SEED) $(PY) -m tests.chaos
 
-bench: sync-dev ## Measure, beside peers where there are any: BENCH=fanout, spread, memory, resume, journey, reconcile or journal
+bench: sync-dev ## Measure, beside peers where there are any: BENCH=fanout, spread, memory, resume, journey, reconcile, journal, admin or page
 	@exec $(PY) -m tests.bench $(or $(BENCH),fanout)
 
 lock: .uv/path ## Lock the dependencies anew (ARGS=--upgrade for newer ones)

@@ -49,6 +49,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "backend.static.StaticFiles",
+    "backend.compression.CompressedPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "backend.languages.page_language",
     "django.middleware.common.CommonMiddleware",

@@ -45,3 +45,13 @@ def test_a_part_of_a_file_is_a_part_of_the_plain_one() -> None:
     part = client.get("/static/realtime/ordercast.js", headers={"Range": "bytes=0-9"})
 
     assert (part.status_code, part.content) == (206, b"// Watches")
+
+
+def test_pages_are_compressed_and_the_api_is_not() -> None:
+    client = Client(headers={"Accept-Encoding": "gzip"})
+
+    page, api = client.get("/login/"), client.get("/api/openapi.json")
+
+    assert page["Content-Encoding"] == "gzip"
+    assert b"<!doctype html>" in gzip.decompress(page.content)
+    assert "Content-Encoding" not in api

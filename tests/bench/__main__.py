@@ -8,13 +8,18 @@ from tests.bench import machine, sockets
 
 BESIDE_PEERS = ("fanout", "spread", "memory", "resume", "journey")
 OF_THE_DATABASE = ("reconcile", "journal", "admin")
+IN_A_BROWSER = "page"  # starts a whole stack of its own
 
 
 def main(names: list[str]) -> int:
     """Run the benches named, in their order. Returns the exit code."""
+    if names == [IN_A_BROWSER]:
+        from tests.browser import measure
+
+        return measure.main()
     known = (*BESIDE_PEERS, *OF_THE_DATABASE)
     if not names or set(names) - set(known):
-        print(f"usage: make bench BENCH={'|'.join(known)}", file=sys.stderr)
+        print(f"usage: make bench BENCH={'|'.join((*known, IN_A_BROWSER))}", file=sys.stderr)
         return 2
     # SIGTERM as Ctrl-C: everything that was started is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

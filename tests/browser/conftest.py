@@ -2,29 +2,23 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.browser.chromium import FLAGS, chromium_path
 from tests.browser.shop import Shop
 from tests.realtime.conftest import start_process, start_server
 
-__all__ = ["start_process", "start_server"]
-
-# Nothing of Chromium's own may leave this machine.
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+__all__ = ["FLAGS", "start_process", "start_server"]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Not for the whole session: while Playwright's synchronous API runs, no other event loop can."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    path = chromium_path()
     if path is None:
         pytest.skip("no Chromium on this machine")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
