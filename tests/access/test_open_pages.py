@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import httpx
 import pytest
 from django.test import Client
 from pytest_django import Settings
@@ -22,11 +23,17 @@ Open = Callable[..., ClientConnection]
 
 
 @pytest.fixture
-def watch(database: None, valkey: object, settings: Settings) -> Iterator[Open]:
-    """Open a socket and wait until it shows each of the orders: of one by its address, of several by `hello`."""
+def server(database: None, valkey: object, settings: Settings) -> Iterator[Server]:
     publishing.announce([])
     settings.ORDERCAST_REALTIME = {"standing": 0.1, "hello": 0.5}
-    server = Server()
+    started = Server()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def watch(server: Server) -> Iterator[Open]:
+    """Open a socket and wait until it shows each of the orders: of one by its address, of several by `hello`."""
     with ExitStack() as opened:
 
         def opening(*refs: str, **options: Any) -> ClientConnection:
@@ -44,7 +51,6 @@ def watch(database: None, valkey: object, settings: Settings) -> Iterator[Open]:
             return socket
 
         yield opening
-    server.stop()
 
 
 def as_logged_in(user: Any) -> dict[str, dict[str, str]]:
@@ -74,6 +80,24 @@ def test_who_loses_the_permission_loses_the_page(watch: Open, user: Callable[...
     assert last_word(shown) == (4003, 4003)
     kept.send("ping")
     assert kept.recv(10) == "pong"
+
+
+def test_who_loses_the_permission_loses_the_event_stream(
+    server: Server, user: Callable[..., Any]
+) -> None:
+    ref, rosa = an_order().ref, user("rosa", "view_order", is_staff=True)
+    cookies = as_logged_in(rosa)["additional_headers"]
+
+    with (
+        httpx.Client(base_url=server.url, headers=cookies, trust_env=False, timeout=10) as client,
+        client.stream("GET", f"/api/orders/{ref}/stream") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert any(line == "event: synced" for line in lines)
+        rosa.user_permissions.clear()
+        rest = [line for line in lines if "4003" in line]
+
+    assert len(rest) == 1
 
 
 def test_an_order_that_is_given_to_another_customer_leaves_the_first_ones_page_and_no_more(
