@@ -214,6 +214,28 @@ def test_an_element_can_be_moved_and_given_another_order(
     assert page.evaluate("changes") == [[2, "paid"], [3, "failed"]]
 
 
+def test_a_shop_gives_it_its_own_colours_and_type(
+    server: Server, shop: Shop, reader: Reader
+) -> None:
+    page = visit(reader, server, shop, element(an_order_that_is("paid")))
+    expect(page.get_by_text("Paid, thank you")).to_be_visible()
+
+    page.evaluate(
+        """() => {
+          const sheet = new CSSStyleSheet();
+          sheet.replaceSync(`
+            order-status { --order-status-background: rgb(1, 2, 3); --order-status-color: rgb(9, 9, 9) }
+            order-status::part(headline) { font-style: italic }`);
+          document.adoptedStyleSheets = [sheet];
+        }"""
+    )
+
+    card, headline = page.locator("[part~=card]"), page.locator("[part=headline]")
+    expect(card).to_have_css("background-color", "rgb(1, 2, 3)")
+    expect(card).to_have_css("color", "rgb(9, 9, 9)")
+    expect(headline).to_have_css("font-style", "italic")
+
+
 def test_the_demo_has_an_example_of_such_a_page(server: Server, reader: Reader) -> None:
     page = reader.open(f"{server.url}/embed/")
     is_live(page)
