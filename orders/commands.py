@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -97,31 +97,44 @@ def apply_snapshot(
     anything else that is out of step merely brings the next question forward.
     """
     order, payment = door.locked(payment_id)
-    return let_in(order, payment, told, cause, seen=seen)
+    result = let_in(order, payment, told, cause, seen=seen)
+    door.save_payment(payment, result.changed)
+    return result.outcome, result.detail
+
+
+class Result(NamedTuple):
+    outcome: Outcome
+    detail: str
+    changed: tuple[str, ...] = ()  # fields of the payment that are still to be saved
 
 
 def let_in(
     order: Order, payment: Payment, told: Snapshot, cause: Cause, *, seen: int | None = None
-) -> tuple[Outcome, str]:
-    """The same, for whoever has locked both already (`orders.door`)."""
+) -> Result:
+    """The same, for whoever has locked both already (`orders.door`), and saves the payment with what else it writes."""
     decision = decide(_held(order, payment, told), told, is_answer=seen == order.version)
     match decision.verdict:
         case Verdict.MISMATCH:
             call_a_person(order, "mismatch", decision.detail, cause)
-            return Outcome.MISMATCH, decision.detail
+            return Result(Outcome.MISMATCH, decision.detail)
         case Verdict.STEP_BACK:
-            _remember_address(payment, told)
-            return _out_of_step(order, payment, told, decision, cause, seen)
+            named = _remember_address(payment, told)
+            if seen is None or seen != order.version:
+                payment.next_check_at = timezone.now()
+                return Result(Outcome.ASKING, decision.detail, ("next_check_at", *named))
+            _note_conflict(order, payment, told, decision, cause)
+            return Result(Outcome.CONFLICT, decision.detail, named)
         case Verdict.NOTHING_NEW:
-            _remember_address(payment, told)
+            changed = _remember_address(payment, told)
             if _settle_refunds(payment, told):  # from asked for to under way: another timetable
                 schedule(payment, timezone.now())
-                door.save_payment(payment, ["profile", "step", "next_check_at"])
-            return Outcome.NOTHING_NEW, ""
+                changed += _TIMETABLE
+            return Result(Outcome.NOTHING_NEW, "", changed)
         case Verdict.APPLY:
             _record(order, decision, cause)
-            _save_payment(payment, told)
-            return Outcome.APPLIED, ", ".join(step.event.type for step in decision.steps)
+            changed = _take_over(payment, told)
+            said = ", ".join(step.event.type for step in decision.steps)
+            return Result(Outcome.APPLIED, said, changed)
 
 
 def _held(order: Order, payment: Payment, told: Snapshot) -> Held:
@@ -160,33 +173,24 @@ def _record(order: Order, decision: Decision, cause: Cause) -> None:
             journal.record(order, step.event, cause)
 
 
-def _out_of_step(
-    order: Order,
-    payment: Payment,
-    told: Snapshot,
-    decision: Decision,
-    cause: Cause,
-    seen: int | None,
-) -> tuple[Outcome, str]:
-    if seen is None or seen != order.version:
-        payment.next_check_at = timezone.now()
-        door.save_payment(payment, ["next_check_at"])
-        return Outcome.ASKING, decision.detail
+def _note_conflict(
+    order: Order, payment: Payment, told: Snapshot, decision: Decision, cause: Cause
+) -> None:
     if "conflict" not in order.flags:
         event = events.ConflictFound(payment=payment.ref, ours=payment.status, theirs=told.status)
         journal.record(order, event, cause)
         call_a_person(order, "conflict", decision.detail, cause)
-    return Outcome.CONFLICT, decision.detail
 
 
+_TIMETABLE = ("profile", "step", "next_check_at")
 _TOLD = (
     "status", "authorised", "captured", "refunded", "disputed", "dispute", "failure_code", "is_offline",
     "hold_ends_at", "changed_at",
-    "profile", "step", "next_check_at",
 )  # fmt: skip
 
 
-def _save_payment(payment: Payment, told: Snapshot) -> None:
+def _take_over(payment: Payment, told: Snapshot) -> tuple[str, ...]:
+    """What the provider says, into the payment. Returns the fields to save: a look may be logged meanwhile."""
     now = timezone.now()
     payment.status = told.status
     payment.authorised, payment.captured = told.authorised, told.captured
@@ -197,17 +201,16 @@ def _save_payment(payment: Payment, told: Snapshot) -> None:
     payment.changed_at = now
     _settle_refunds(payment, told)
     schedule(payment, now)  # a change starts the profile again
-    door.save_payment(payment, _TOLD)
-    _remember_address(payment, told)
+    return _TOLD + _TIMETABLE + _remember_address(payment, told)
 
 
-def _remember_address(payment: Payment, told: Snapshot) -> None:
+def _remember_address(payment: Payment, told: Snapshot) -> tuple[str, ...]:
     """Where the payment is found at the provider: known from whichever message comes first."""
     before = payment.provider_ref, payment.checkout_url
     payment.provider_ref = told.name_after(payment.provider_ref)
     payment.checkout_url = told.checkout_url or payment.checkout_url
-    if before != (payment.provider_ref, payment.checkout_url):
-        door.save_payment(payment, ["provider_ref", "checkout_url"])
+    is_news = before != (payment.provider_ref, payment.checkout_url)
+    return ("provider_ref", "checkout_url") if is_news else ()
 
 
 def _settle_refunds(payment: Payment, told: Snapshot) -> int:

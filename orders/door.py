@@ -1,4 +1,4 @@
-"""What the one door locks and keeps, in statements written out: a callback costs five of them, and BEGIN and COMMIT.
+"""What the one door locks and keeps, in statements written out: a callback costs three of them, and BEGIN and COMMIT.
 
 Composed by the ORM, one for each table and with a savepoint around each step, they were most of a callback's time.
 Nothing here decides. The order's row is locked before its payment's, as everywhere, and a receipt before both.
@@ -53,14 +53,23 @@ def keep(receipt: Mapping[str, Any], *, ours: str, theirs: str) -> Kept:
     return Kept(receipt=number, outcome=outcome, held=_held(values) if len(row) > 2 else None)
 
 
-def conclude(receipt: int, payment: Payment, outcome: str, detail: str) -> None:
-    """Write down on a receipt what became of it."""
-    execute(_CONCLUDE, [payment.pk, outcome, detail[:500], receipt])
-
-
 def save_payment(payment: Payment, names: Sequence[str]) -> None:
-    """Save these fields of a locked payment."""
-    _payments().save(payment, names)
+    """Save these fields of a locked payment, if there are any."""
+    if names:
+        execute(_payments().update(names), {**_values(payment, names), "id": payment.pk})
+
+
+def conclude(
+    receipt: int, outcome: str, detail: str, payment: Payment, names: Sequence[str]
+) -> None:
+    """Write down on a receipt what became of it, and these fields of its payment with it."""
+    concluded = {"receipt": receipt, "outcome": outcome, "detail": detail[:500], "id": payment.pk}
+    saving = f"WITH saved AS ({_payments().update(names)})" if names else ""
+    execute(saving + _CONCLUDE, {**_values(payment, names), **concluded})
+
+
+def _values(payment: Payment, names: Sequence[str]) -> dict[str, Any]:
+    return {f"new_{name}": getattr(payment, name) for name in names}
 
 
 def _held(values: Iterator[Any]) -> Held:
@@ -106,7 +115,8 @@ SELECT kept.id, kept.outcome, {locked_columns()}, {_payments().columns}
 
 
 _ALONE = "SELECT id, outcome FROM orders_callbackreceipt WHERE provider = %(provider)s AND event_id = %(event_id)s"
-_CONCLUDE = (
-    "UPDATE orders_callbackreceipt"
-    " SET payment_id = %s, outcome = %s, detail = %s, next_try_at = NULL, needs_review = false WHERE id = %s"
-)
+_CONCLUDE = """
+UPDATE orders_callbackreceipt
+   SET payment_id = %(id)s, outcome = %(outcome)s, detail = %(detail)s, next_try_at = NULL, needs_review = false
+ WHERE id = %(receipt)s
+"""

@@ -15,7 +15,7 @@ from django.utils import timezone
 from orders import door
 from orders.cause import Cause, Source
 from orders.checking import MINUTE, SECOND
-from orders.commands import Outcome, let_in
+from orders.commands import Outcome, Result, let_in
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import ProviderEvent
 from orders.redaction import redact
@@ -51,17 +51,13 @@ def accept(
         return Outcome.UNMATCHED
     order, payment = kept.held
     if event.snapshot is None:
-        outcome, detail = (
-            Outcome.ASKING,
-            "it does not tell the payment's whole state; the provider is asked",
-        )
         payment.next_check_at = timezone.now()  # also for a payment that was closed
-        door.save_payment(payment, ["next_check_at"])
+        why = "it does not tell the payment's whole state; the provider is asked"
+        result = Result(Outcome.ASKING, why, ("next_check_at",))
     else:
-        cause = Cause(Source.CALLBACK, provider)
-        outcome, detail = let_in(order, payment, event.snapshot, cause)
-    door.conclude(kept.receipt, payment, outcome, detail)
-    return outcome
+        result = let_in(order, payment, event.snapshot, Cause(Source.CALLBACK, provider))
+    door.conclude(kept.receipt, result.outcome, result.detail, payment, result.changed)
+    return result.outcome
 
 
 @transaction.atomic

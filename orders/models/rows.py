@@ -3,8 +3,7 @@
 For the few statements that every callback takes; everything else is the ORM's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import connection, models
@@ -46,13 +45,7 @@ class Rows(Generic[M]):
             values[place] = field.from_db_value(values[place], None, connection)
         return self._model.from_db("default", self._names, values)
 
-    def save(self, instance: M, names: Sequence[str]) -> None:
-        """Save these fields alone. Limit: no field whose values PostgreSQL's driver does not take as they are."""
-        values = [getattr(instance, name) for name in names]
-        execute(_update(self._table, tuple(names)), [*values, instance.pk])
-
-
-@lru_cache
-def _update(table: str, names: tuple[str, ...]) -> str:
-    sets = ", ".join(f'"{name}" = %s' for name in names)
-    return f'UPDATE "{table}" SET {sets} WHERE id = %s'  # noqa: S608 — names of ours, values apart
+    def update(self, names: Iterable[str]) -> str:
+        """The statement that saves these fields of the row `%(id)s`, from parameters called `new_<field>`."""
+        sets = ", ".join(f'"{name}" = %(new_{name})s' for name in names)
+        return f'UPDATE "{self._table}" SET {sets} WHERE id = %(id)s'  # noqa: S608 — names of ours, values apart
