@@ -19,7 +19,7 @@ def prepare_environment(data: Path, sandbox: SandboxProcess, public_url: str) ->
         del os.environ[name]
     much = "10000000/minute"
     os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
+        "DJANGO_SETTINGS_MODULE": "backend.settings",
         "PYTHONUNBUFFERED": "1",
         "ORDERCAST_DEMO": "true",
         "ORDERCAST_DATA": str(data),

@@ -39,7 +39,7 @@ def verdict_on(track: Track, *outages: tuple[float, float]) -> Verdict:
 
 
 def test_a_page_that_saw_everything_once_and_in_turn_is_clean() -> None:
-    assert verdict_on(a_track(2, 3, 4)) == Verdict()
+    assert verdict_on(a_track(2, 3, 4)) == Verdict(late=[0.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize(

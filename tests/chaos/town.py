@@ -124,17 +124,16 @@ class Town:
         self.sandbox = sandbox
         self._reaper = servers.start_reaper(f"KILL:{sandbox.process.pid}", remove=data)
         options = {"host": "127.0.0.1", "port": 0, "sandbox_port": 0}
-        ours = {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings"}
         self.webs = [
             Web(
                 running._command("web", {**options, "port": port}),
-                ours,
+                {},
                 data / f"web_{number}.out",
                 port,
             )
             for number, port in enumerate(ports, 1)
         ]
-        worker = {**ours, "CHAOS_PREFIX": gossip.PREFIX}
+        worker = {"ORDERCAST_CHANNEL_PREFIX": gossip.PREFIX}
         self.postgres = Embedded(lambda: embedded.start_postgres(data))
         self.valkey = Embedded(lambda: embedded.start_valkey(data))
         self.parts: dict[str, Mortal] = {
@@ -143,7 +142,7 @@ class Town:
             "web_1": self.webs[0],
             "web_2": self.webs[1],
             "worker": Process(running._command("worker", options), worker, data / "worker.out"),
-            "beat": Process(running._command("beat", options), ours, data / "beat.out"),
+            "beat": Process(running._command("beat", options), {}, data / "beat.out"),
         }
 
     async def start(self, *names: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from tests.chaos.pages import Span, Track
 
@@ -28,10 +29,15 @@ class Verdict:
     worst_staleness_ms: int = 0
     stalest: str = ""
     examples: list[str] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)  # seconds, of each event on each page
 
     @property
     def is_clean(self) -> bool:
         return not (self.lost or self.doubled or self.out_of_order)
+
+    @property
+    def half_within_ms(self) -> int:
+        return round(median(self.late or [0]) * 1000)
 
 
 def judge(pages: Mapping[int, Iterable[Track]], journal: Journal, outages: Outages) -> Verdict:
@@ -87,6 +93,7 @@ def _judge_staleness(
         until = span.seen.get(fact.version, span.ended)
         since = max(fact.at, span.began)
         late = until - since - _overlap(since, until, outages)
+        verdict.late.append(late)
         if late * 1000 > verdict.worst_staleness_ms:
             verdict.worst_staleness_ms = round(late * 1000)
             verdict.stalest = f"page {page}, {fact.id} of {track.order}"
