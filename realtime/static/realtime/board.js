@@ -35,7 +35,7 @@ function draw(name, columns, series, scales) {
   const chart = new uPlot({
     ...size(),
     series: [{}, ...series],
-    scales,
+    scales: { x: { range: (_, from, to) => [from, to + 60] }, ...scales }, // the present minute has its room too
     legend: { show: false },
     cursor: { show: false },
     axes: [axis({ space: 60, size: 28, values: (_, ticks) => ticks.map(clock) }), axis({ size: 48, space: 28 })],
