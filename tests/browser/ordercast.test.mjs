@@ -344,6 +344,25 @@ test("a grant is renewed on the socket that is open, and its stream goes on from
   assert.equal(b.status, "live");
 });
 
+test("a stream whose grant is being renewed waits, while the others come and go", async () => {
+  let give;
+  const a = await live();
+  const b = await watch({ order: B, grant: "old", refreshToken: () => new Promise((resolve) => (give = resolve)) });
+  sockets[0].says(denied(4005, B));
+  sockets[0].ends();
+  await settled();
+  await pass(500);
+  sockets[1].open();
+  sockets[1].says(synced(1));
+  const meanwhile = [a.status, b.status, sockets[1].sent[0].subscribe.map(({ order }) => order)];
+
+  give("new");
+  await settled();
+
+  assert.deepEqual(meanwhile, ["live", "reconnecting", [A]]);
+  assert.deepEqual(sockets[1].sent.at(-1).subscribe, [{ order: B, epoch: "one", version: 1, grant: "new" }]);
+});
+
 test("a token is renewed once for all the streams that share it", async () => {
   let asked = 0;
   const refreshToken = async () => `new ${++asked}`;
