@@ -21,6 +21,7 @@ CAPACITY = 10_000  # hints that wait for the thread
 HINTS_PER_TASK = 200
 PAUSE = 2.0  # seconds without a try after the broker has failed
 IDLE = 60.0  # seconds; only how often an idle thread looks around
+_UNSAID = "…"  # or Celery would make a text of all frames for each task, which nobody reads
 
 
 class Announcer:
@@ -58,7 +59,9 @@ class Announcer:
         hints = [hint for hint, _ in waited]
         headers: dict[str, Any] = {tracing.HEADER: sorted({cause for _, cause in waited if cause})}
         try:
-            announce.apply_async((hints,), retry=False, ignore_result=True, headers=headers)
+            announce.apply_async(
+                (hints,), retry=False, ignore_result=True, headers=headers, argsrepr=_UNSAID
+            )
         except Exception as error:  # noqa: BLE001 — whatever a broker raises, it is away
             lost = len(hints) + len(self._waiting)
             self._waiting.clear()
