@@ -102,6 +102,11 @@ def _claim_round() -> tuple[list[checks.Claim], float | None]:
 
 
 def _look(claim: checks.Claim) -> Refreshed:
+    if (
+        timezone.now() >= claim.until
+    ):  # it waited in line behind slow ones: by now it may be another's
+        said = "its claim ran out in line"
+        return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     try:
         looked = refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim)
     except Exception:  # one payment's defect must not keep the others from being looked at

@@ -1,12 +1,14 @@
 """The reconciler against a real provider process whose callbacks never arrive."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from orders import checks
 from orders.checking import PROFILES, Profile
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck
 from tests.sandbox import SandboxProcess
@@ -78,6 +80,21 @@ def test_the_end_of_a_profile_calls_a_person(provider: SandboxProcess) -> None:
     payment.refresh_from_db()
     assert order.flags == ["checks_exhausted"]
     assert payment.next_check_at is None
+
+
+def test_a_claim_that_ran_out_in_line_is_left_to_whoever_claims_it_next(
+    provider: SandboxProcess,
+) -> None:
+    _, payment = begun()
+    make_due(payment)
+    (claim,) = checks.claim_due(timezone.now(), 1)
+    asked = provider.control("GET", "calls").get("fetch", 0)
+
+    late = reconciler._look(replace(claim, until=timezone.now()))
+    in_time = reconciler._look(claim)
+
+    assert (late.found, in_time.found) == ("left", "nothing_new")
+    assert provider.control("GET", "calls")["fetch"] - asked == 1
 
 
 def test_two_ticks_at_once_ask_about_each_payment_once(provider: SandboxProcess) -> None:
