@@ -102,9 +102,8 @@ def _claim_round() -> tuple[list[checks.Claim], float | None]:
 
 
 def _look(claim: checks.Claim) -> Refreshed:
-    if (
-        timezone.now() >= claim.until
-    ):  # it waited in line behind slow ones: by now it may be another's
+    # Behind slow ones it can wait in line for longer than it is ours.
+    if timezone.now() >= claim.until:
         said = "its claim ran out in line"
         return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     try:
