@@ -25,7 +25,7 @@ from tests.chaos.wires import Wire
 from tests.sandbox import ROOT
 from tests.waiting import eventually_async
 
-QUIET_WITHIN = 45.0  # seconds after the last fault
+QUIET_WITHIN = 90.0  # seconds after the last fault
 QUIET_FOR = 2.0
 DRIVERS = 10
 SSE_SHARE = 5  # every so many pages is one
