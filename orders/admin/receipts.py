@@ -5,13 +5,21 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from orders import replaying
 from orders.admin import searching
 from orders.admin.asking import Act, Line, action, on_each
-from orders.admin.base import ReadOnlyAdmin, badge, folded, link_to_order, link_to_payment
+from orders.admin.base import (
+    ReadOnlyAdmin,
+    badge,
+    folded,
+    link_to_order,
+    link_to_payment,
+    moment,
+)
 from orders.admin.words import FOUND
 from orders.cause import Cause
 from orders.commands import Outcome
@@ -67,7 +75,7 @@ replay = action(
 @admin.register(CallbackReceipt)
 class CallbackReceiptAdmin(ReadOnlyAdmin):
     list_display = (
-        "event_id", "provider", "kind", "payment_link", "outcome_badge", "deliveries", "received_at",
+        "short_id", "kind", "payment_link", "outcome_badge", "deliveries", "when", "provider",
     )  # fmt: skip
     list_select_related = ("payment",)
     list_filter = (Matching,)
@@ -103,6 +111,15 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
         offered = [(name, each[2]) for name, each in actions.items() if each]
         context = {"offered": offered, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("event"))
+    def short_id(self, receipt: CallbackReceipt) -> SafeString:
+        shown = receipt.event_id if len(receipt.event_id) <= 12 else f"{receipt.event_id[:12]}…"
+        return format_html('<code title="{}">{}</code>', receipt.event_id, shown)
+
+    @admin.display(description=_("when"))
+    def when(self, receipt: CallbackReceipt) -> SafeString | str:
+        return moment(receipt.received_at)
 
     @admin.display(description=_("payment"))
     def payment_link(self, receipt: CallbackReceipt) -> SafeString | str:

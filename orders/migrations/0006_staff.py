@@ -37,6 +37,10 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(max_length=300)),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),
             ],
+            options={
+                'verbose_name': 'forced refresh',
+                'verbose_name_plural': 'forced refreshes',
+            },
         ),
         migrations.RemoveIndex(
             model_name='order',

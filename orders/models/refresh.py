@@ -14,6 +14,10 @@ class RefreshRun(models.Model):
     reason = models.CharField(max_length=300)
     at = models.DateTimeField(default=timezone.now)
 
+    class Meta:
+        verbose_name = "forced refresh"
+        verbose_name_plural = "forced refreshes"
+
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor}"
 
