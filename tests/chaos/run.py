@@ -19,7 +19,7 @@ from tests.chaos import plan, records
 from tests.chaos.gossip import Gossip
 from tests.chaos.load import Load
 from tests.chaos.pages import Page, Track, stop
-from tests.chaos.town import Town
+from tests.chaos.town import READY_WITHIN, Town
 from tests.chaos.verdict import Verdict, judge
 from tests.chaos.wires import Wire
 from tests.sandbox import ROOT
@@ -87,7 +87,7 @@ class Run:
         telling = [asyncio.create_task(gossip.run())]
         drivers = [asyncio.create_task(load.drive(amounts.pause)) for _ in range(DRIVERS)]
         try:
-            await eventually_async(lambda: len(load.orders) >= 10, 60)
+            await eventually_async(lambda: len(load.orders) >= 10, READY_WITHIN)
             async with self._pages(load) as pages:
                 await self._go_wrong()
                 self._say("the faults are over")

@@ -21,7 +21,7 @@ from tests.chaos import gossip
 from tests.sandbox import ROOT, SandboxProcess
 from tests.waiting import eventually_async
 
-READY_WITHIN = 60.0  # seconds
+READY_WITHIN = 120.0  # seconds
 
 
 class Mortal(Protocol):

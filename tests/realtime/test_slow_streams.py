@@ -21,7 +21,7 @@ SERVICE = "demo-service-token"
 PADDING = "x" * 60_000
 EVENTS = 150  # times the padding: 9 MB, more than every buffer on the way holds
 SLOW = 12  # streams
-BOUND = 3_000_000  # bytes for each of them: uvicorn's buffer, the system's, and one frame
+BOUND = 1_500_000  # bytes for each of them: uvicorn's buffer, the system's, and one frame
 
 
 @contextmanager
