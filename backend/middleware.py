@@ -16,8 +16,8 @@ import structlog
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from orders import limits
-from orders.limits import Door, TooMany
+from backend.knocks import Knocks
+from orders.limits import TooMany
 from realtime import origins, routing
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Doors:
         try:
             _check_host(scope)
             _check_origin(scope)
-            await _admit_handshake(scope)
+            _admit_handshake(scope)
         except _Refused as refused:
             await receive()
             await _deny(scope, send, refused)
@@ -96,7 +96,7 @@ class Doors:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             _check_host(scope)
-            await _admit_handshake(scope)
+            _admit_handshake(scope)
         except _Refused as refused:
             await _answer(send, refused)
         else:
@@ -221,9 +221,12 @@ async def _preflight(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-async def _admit_handshake(scope: Scope) -> None:
+_knocks = Knocks()
+
+
+def _admit_handshake(scope: Scope) -> None:
     try:
-        await asyncio.to_thread(limits.admit, Door.HANDSHAKE, limits.client(_address(scope)))
+        _knocks.admit(_address(scope))
     except TooMany as many:
         headers = {"retry-after": str(many.retry_after)}
         raise _Refused(429, "too_many_requests", str(many), **headers) from None

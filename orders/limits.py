@@ -59,6 +59,18 @@ def admit(door: Door, *who: str) -> None:
         raise TooMany(door, _seconds_left(rate, door, who))
 
 
+def count(door: Door, knocks: int, *who: str) -> int | None:
+    """Count several knocks at once, refusing none. How many all processes have counted, or None: Valkey is away."""
+    shared, rate = _shared(), _rate(settings.ORDERCAST_LIMITS[door])
+    if shared.is_asked():
+        try:
+            return shared.storage.incr(rate.key_for(door, *who), rate.get_expiry(), amount=knocks)
+        except redis.RedisError as error:
+            shared.leave_alone()
+            log.warning("Valkey is away, this process counts %s knocks for itself: %s", door, error)
+    return None
+
+
 def client(address: str) -> str:
     """What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, since one customer has all of it."""
     try:
