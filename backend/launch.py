@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 PARTS = ("web", "worker", "beat", "sandbox")
 
@@ -14,6 +15,23 @@ WORKER = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 BEAT = (*CELERY, "beat")
+# What a web process speaks; tests start theirs with the same. A frame may have 64 KB (`realtime.messages`); twice of
+# that is still answered in words, and what is larger is not even read in (close 1009).
+WIRE: dict[str, Any] = {
+    "http": "backend.wire:HttpProtocol",
+    "ws": "backend.wire:WebSocketProtocol",
+    "ws_max_size": 131_072,
+    "ws_per_message_deflate": False,
+}
+
+
+def wire_words() -> list[str]:
+    """`WIRE` as words of uvicorn's command line."""
+    return [
+        word
+        for name, value in WIRE.items()
+        for word in (f"--{name.replace('_', '-')}", "false" if value is False else str(value))
+    ]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

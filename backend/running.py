@@ -122,9 +122,8 @@ def _command(part: str, options: Mapping[str, Any]) -> list[str]:
     words = {
         "web": [
             *("-m", "uvicorn", "backend.asgi:application", "--host", options["host"]),
-            *("--port", str(options["port"]), "--ws", "websockets-sansio"),
-            *("--http", "backend.wire:HttpProtocol"),
-            *("--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"),
+            *("--port", str(options["port"]), "--timeout-graceful-shutdown", "3"),
+            *launch.wire_words(),
             *("--log-level", level, "--no-access-log"),
         ],
         "worker": [*launch.WORKER, "--loglevel", level],

@@ -8,6 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from backend.wire_websocket import WebSocketProtocol, is_plain
+
 MAX_HEAD = 64 * 1024  # bytes: request line and headers, of which the largest real ones are cookies
 HEAD_TIME = 20.0  # seconds for a whole head
 
@@ -51,6 +53,31 @@ class HttpProtocol(HttpToolsProtocol):
         self._head = None
         self._stop_hurrying()
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """What uvicorn does, without parsing the handshake a second time."""
+        if self.ws_protocol_class is not WebSocketProtocol or not is_plain(self):
+            super().handle_websocket_upgrade()
+            self._refuse_unread()
+            return
+        self.connections.discard(self)
+        protocol = WebSocketProtocol(self.config, self.server_state, self.app_state)
+        protocol.open(self)
+        self.transport.set_protocol(protocol)
+        # It and this object hold each other, and would wait for the garbage collector.
+        del self.parser
+
+    def _refuse_unread(self) -> None:
+        """What websockets cannot read, uvicorn neither answers nor closes."""
+        opened: Any = self.transport.get_protocol()
+        if opened.handshake_initiated or self.transport.is_closing():
+            return
+        said = b"".join(opened.conn.data_to_send())
+        if said:
+            self.transport.write(said)
+            self.transport.close()
+        else:
+            self.send_400_response("This is no WebSocket handshake.\n")
 
     def _await_head(self) -> None:
         self._head = 0

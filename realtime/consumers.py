@@ -7,6 +7,7 @@ message.
 import asyncio
 import logging
 import time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -44,6 +45,13 @@ logger = logging.getLogger(__name__)
 PONG = Frame("pong", BARE_PONG)
 
 
+@lru_cache(maxsize=8)
+def _welcome(ping: float, silence: float) -> Frame:
+    """The same for all, so it is encoded once."""
+    welcome = Welcome(heartbeat_ms=int(ping * 1000), silence_ms=int(silence * 1000))
+    return Frame("welcome", welcome.encode())
+
+
 class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no types
     """One socket: of one order (`/ws/orders/<ref>/`) or of many (`/ws/orders/`)."""
 
@@ -67,6 +75,8 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
             while (await receive())["type"] != "websocket.disconnect":
                 pass
             return
+        # Every layer on the way here keeps the same list for as long as the socket lives, and nobody reads it again.
+        scope["headers"].clear()
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
                 self._hear(message)
@@ -88,8 +98,7 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
             return False
         self.connection.on_refused = self._refuse
         times = self.connection.hub.timing
-        welcome = Welcome(heartbeat_ms=int(times.ping * 1000), silence_ms=int(times.silence * 1000))
-        self.connection.write(Frame("welcome", welcome.encode()))
+        self.connection.write(_welcome(times.ping, times.silence))
         try:
             self.connection.access = access_of(self.scope)
         except Denied as denied:

@@ -9,6 +9,7 @@ protocols; under another server the connection is left to that server's own time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
 from realtime.frames import Message
@@ -57,7 +58,7 @@ def takes_whole_frames(send: Send) -> Any:
     None under another server than uvicorn with websockets-sansio, and where frames are compressed for each socket.
     """
     protocol: Any = getattr(send, "__self__", None)
-    if type(protocol).__name__ != "WebSocketsSansIOProtocol" or protocol.conn.extensions:
+    if not isinstance(protocol, WebSocketsSansIOProtocol) or protocol.conn.extensions:
         return None
     return protocol
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backend import launch
 from tests.fuzz.machines import BRIEFLY, Amounts, run
 from tests.fuzz.target import Target
 from tests.plugin import free_port
@@ -24,7 +25,7 @@ def target(
     """A web process as `manage.py up` starts one. Its provider is away."""
     port, log = free_port(), tmp_path / "log"
     command = [sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)]
-    command += ["--http", "backend.wire:HttpProtocol", "--ws", "websockets-sansio"]
+    command += launch.wire_words()
     environment = {**child_environment, "ORDERCAST_HOUSE_URL": "http://127.0.0.1:1"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)

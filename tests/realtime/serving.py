@@ -19,6 +19,7 @@ from django.conf import settings
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from backend import launch
 from tests.plugin import free_port
 from tests.waiting import eventually, eventually_async
 
@@ -34,10 +35,10 @@ class Server:
         config = uvicorn.Config(
             "backend.asgi:application",
             port=self.port,
-            ws="websockets-sansio",
             lifespan="on",
             log_config=None,
             timeout_graceful_shutdown=1,
+            **launch.WIRE,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -78,7 +79,7 @@ class ServerProcess:
             str(self.port),
         ]
         self.process = subprocess.Popen(
-            [*command, "--ws", "websockets-sansio", "--timeout-graceful-shutdown", "3"],
+            [*command, *launch.wire_words(), "--timeout-graceful-shutdown", "3"],
             cwd=ROOT,
             env=self._environment,
             stdout=self.log,
