@@ -20,12 +20,12 @@ from django.http import parse_cookie
 from orders import access
 from orders.access import Credentials, Kind, Lapse, Scope
 from realtime import origins
+from realtime.coalescing import Window
 from realtime.database import DatabaseThreads
 from realtime.messages import Close
 
 _threads = DatabaseThreads("access", 2)
 
-WINDOW = 0.005  # seconds; asks that come within it go into one query
 ASKS_PER_QUERY = 200
 IN_SUBPROTOCOL = "bearer."  # beside `orders.v1`, which is the one that is answered with
 
@@ -163,18 +163,20 @@ class _Asking:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
+        self._window = Window()
 
     def ask(self, many: frozenset[Credentials], wanted: set[str]) -> "asyncio.Future[_Answer]":
         """Raises the database's errors."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Answer] = loop.create_future()
         if not self._waiting:
-            loop.call_later(WINDOW, self._flush)
+            loop.call_later(self._window.seconds, self._flush)
         self._waiting.append(((many, wanted), answer))
         return answer
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._window.closed(len(waiting))
         for start in range(0, len(waiting), ASKS_PER_QUERY):
             part = waiting[start : start + ASKS_PER_QUERY]
             task = asyncio.get_running_loop().create_task(self._answer(part), name="access")

@@ -1,4 +1,4 @@
-"""Catch-up reads, coalesced: what is asked within 5 ms becomes one query of up to 200 streams.
+"""Catch-up reads, coalesced: what is asked within a moment becomes one query of up to 200 streams.
 
 A read may wait as long as the database is away; it is repeated with a growing pause and never lost in silence.
 """
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from orders import queries
 from realtime import groups
+from realtime.coalescing import Window
 from realtime.database import PASSING_ERRORS, DatabaseThreads
 from realtime.frames import Frame
 from realtime.messages import encode_event
@@ -18,7 +19,6 @@ from realtime.supervision import Supervisor
 
 logger = logging.getLogger(__name__)
 
-WINDOW = 0.005  # seconds
 STREAMS_PER_QUERY = 200
 HEADS_PER_QUERY = 2_000
 PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0)  # seconds between tries; the last one repeats
@@ -86,6 +86,7 @@ class JournalReader:
         self._source, self._threads, self._supervisor = source, threads, supervisor
         self._asked: dict[str, list[_Ask]] = {}
         self._is_scheduled = False
+        self._window = Window()
         self.queries = 0
         self.failures = 0  # in a row
 
@@ -105,11 +106,12 @@ class JournalReader:
         self._asked.setdefault(key, []).append(ask)
         if not self._is_scheduled:
             self._is_scheduled = True
-            asyncio.get_running_loop().call_later(WINDOW, self._flush)
+            asyncio.get_running_loop().call_later(self._window.seconds, self._flush)
 
     def _flush(self) -> None:
         self._is_scheduled = False
         asked, self._asked = list(self._asked.items()), {}
+        self._window.closed(len(asked))
         for start in range(0, len(asked), STREAMS_PER_QUERY):
             batch = dict(asked[start : start + STREAMS_PER_QUERY])
             self._supervisor.spawn(self._answer(batch), f"{self._source.kind} read")
