@@ -130,6 +130,31 @@ async def test_a_valkey_that_stands_still_costs_nothing_but_time(
         valkey.stop()
 
 
+async def test_a_page_that_did_not_wait_for_its_group_is_looked_after_once_it_is_joined(
+    start_server: Start, order: Order, tmp_path: Path
+) -> None:
+    port = free_port()
+    valkey = embedded.start_valkey(tmp_path, port=port)
+    try:
+        # Neither check nor echo: what the page missed is found because its group was joined late, or not at all.
+        server = start_server(valkey_at(port), check=NEVER, echo=NEVER, join=0.1)
+        await eventually_async(lambda: connected(port))
+        os.kill(valkey.process.pid, signal.SIGSTOP)
+        async with page(server, f"{order.ref}/{cursor(await epoch(), 1)}") as watching:
+            await watching.synced()
+            await grow(order)
+            os.kill(valkey.process.pid, signal.SIGCONT)
+            await watching.until(lambda p: p.versions() == [2])
+    finally:
+        valkey.process.send_signal(signal.SIGCONT)
+        valkey.stop()
+
+
+def connected(port: int) -> bool:
+    with redis.Redis(port=port) as client:
+        return len(client.client_list(_type="pubsub")) == 1
+
+
 async def test_a_hint_that_makes_no_sense_makes_the_hub_look_and_is_not_its_end(
     start_server: Start, order: Order, valkey: "redis.Redis"
 ) -> None:

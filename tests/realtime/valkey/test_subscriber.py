@@ -3,13 +3,8 @@
 import asyncio
 import os
 import signal
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -18,77 +13,9 @@ from django.conf import settings
 from backend import embedded
 from backend.servers import Server
 from realtime import subscriber as module
-from realtime.subscriber import Subscriber
-from tests.plugin import free_port
-from tests.realtime.valkey.certificates import for_localhost
+from tests.realtime.valkey.listening import PATIENT, Heard, listening
 from tests.realtime.valkey.relay import Relay, relay
 from tests.waiting import eventually_async
-
-PATIENT = 20.0  # seconds; a machine may be busy
-
-
-@dataclass
-class Heard:
-    """A subscriber that is running, and all that it said."""
-
-    subscriber: Subscriber
-    messages: list[tuple[bytes, bytes]] = field(default_factory=list)
-    joined: list[tuple[bytes, bool]] = field(default_factory=list)
-
-    async def until(self, what: Callable[["Heard"], Any]) -> None:
-        try:
-            await eventually_async(lambda: what(self), PATIENT)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; {self}") from None
-
-    async def until_joined(self, *channels: bytes) -> None:
-        await self.until(lambda h: all(h.subscriber.is_joined(each) for each in channels))
-
-
-@asynccontextmanager
-async def listening(url: str, *channels: bytes, **options: Any) -> AsyncIterator[Heard]:
-    """A subscriber that has joined the channels."""
-    messages: list[tuple[bytes, bytes]] = []
-    joined: list[tuple[bytes, bool]] = []
-
-    def on_joined(channel: bytes, *, is_again: bool) -> None:
-        joined.append((channel, is_again))
-
-    made = Subscriber(
-        {"address": url, "socket_timeout": 2, "socket_connect_timeout": 2, **options},
-        on_message=lambda channel, body: messages.append((channel, body)),
-        on_joined=on_joined,
-    )
-    running = asyncio.create_task(made.run())
-    heard = Heard(made, messages, joined)
-    try:
-        for each in channels:
-            made.join(each)
-        await heard.until_joined(*channels)
-        yield heard
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-
-
-@pytest.fixture
-def port(valkey: "redis.Redis") -> int:
-    """Where the run's own Valkey listens on TCP."""
-    return int(valkey.config_get("port")["port"] or 0)
-
-
-@pytest.fixture
-def own_port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def own_valkey(tmp_path: Path, own_port: int) -> Iterator[Server]:
-    """A Valkey that a test may mistreat."""
-    server = embedded.start_valkey(tmp_path, port=own_port)
-    yield server
-    server.process.send_signal(signal.SIGCONT)
-    server.stop()
 
 
 def tcp(port: int) -> str:
@@ -144,6 +71,18 @@ async def test_a_channel_that_was_left_is_not_heard_and_one_wanted_again_is(
         await heard.until(lambda h: h.messages)
 
     assert heard.messages == [(b"again", b"")]
+
+
+async def test_a_channel_that_is_left_before_it_was_asked_for_is_never_joined(
+    valkey: "redis.Redis",
+) -> None:
+    async with listening(settings.VALKEY_URL) as heard:
+        heard.subscriber.join(b"passing")
+        heard.subscriber.leave(b"passing")
+        heard.subscriber.join(b"kept")
+        await heard.until_joined(b"kept")
+
+        assert valkey.pubsub_channels("passing") == []
 
 
 async def test_a_channel_counts_as_joined_only_when_no_leave_is_under_way(
@@ -291,51 +230,3 @@ async def test_others_have_their_turn_however_much_comes(
     assert [body for _, body in heard.messages] == bodies
     most = max(b - a for a, b in pairwise(seen_each_turn))
     assert most <= 2
-
-
-async def test_user_password_and_database_of_the_address_are_used(
-    own_valkey: Server, own_port: int
-) -> None:
-    with redis.Redis(port=own_port) as client:
-        client.acl_setuser(
-            "ears", enabled=True, passwords=["+s3cret"], categories=["+@all"], channels=["*"]
-        )
-        url = f"redis://ears:s3cret@127.0.0.1:{own_port}/3"
-        async with listening(url, b"c") as heard:
-            [mine] = client.client_list(_type="pubsub")
-            client.publish(b"c", b"heard")
-            await heard.until(lambda h: h.messages)
-
-    assert (mine["user"], mine["db"], mine["resp"]) == ("ears", "3", "2")
-
-
-async def test_a_password_that_is_refused_is_tried_again_until_it_is_right(
-    own_valkey: Server, own_port: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with listening(f"redis://ears:s3cret@127.0.0.1:{own_port}/0") as heard:
-        heard.subscriber.join(b"c")
-        await heard.until(lambda _: "not connected to Valkey's messages" in caplog.text)
-        with redis.Redis(port=own_port) as client:
-            client.acl_setuser(
-                "ears", enabled=True, passwords=["+s3cret"], categories=["+@all"], channels=["*"]
-            )
-        await heard.until_joined(b"c")
-
-    assert "s3cret" not in caplog.text
-
-
-async def test_it_speaks_tls_and_believes_no_stranger(
-    valkey: "redis.Redis", port: int, tmp_path: Path
-) -> None:
-    authority, server_side = for_localhost(tmp_path)
-    async with relay(port, tls=server_side) as between:
-        url = f"rediss://localhost:{between.port}/0"
-        async with listening(url, b"c", ssl_ca_certs=str(authority)) as heard:
-            valkey.publish(b"c", b"x" * 100_000)
-            await heard.until(lambda h: h.messages == [(b"c", b"x" * 100_000)])
-
-        stranger = Subscriber(
-            {"address": url}, on_message=lambda *_: None, on_joined=lambda *_, **__: None
-        )
-        with pytest.raises((redis.RedisError, ssl.SSLError)):
-            await stranger._connect()
