@@ -1,7 +1,8 @@
 """The reconciler's budget and breaker, shared through the real Valkey."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import redis
@@ -65,11 +66,26 @@ def test_a_provider_that_is_back_is_asked_again_without_a_person(
     assert Guard("house").allowance(7).questions == 7
 
 
+def a_new_second(after: int) -> bool:
+    now = time.time()
+    return int(now) > after and now % 1 < 0.1
+
+
+def within_one_second(take: Callable[[], list[int]]) -> list[int]:
+    """What it took where it did so within one second of the clock, as the budget counts, and had that to itself."""
+    began, ended = 0, 1
+    while began != ended:
+        eventually(partial(a_new_second, ended), 60)
+        began = int(time.time())
+        taken = take()
+        ended = int(time.time())
+    return taken
+
+
 def test_no_second_asks_more_than_the_budget_over_all_workers(settings: Settings) -> None:
     settings.ORDERCAST_PROVIDER_RATE = 5
-    eventually(lambda: time.time() % 1 < 0.1)  # the budget is of whole seconds
 
-    taken = [Guard("house").allowance(3).questions for _ in range(4)]
+    taken = within_one_second(lambda: [Guard("house").allowance(3).questions for _ in range(4)])
 
     assert taken == [3, 2, 0, 0]
 
@@ -91,9 +107,8 @@ def test_without_valkey_each_worker_keeps_to_the_budget_for_itself(settings: Set
     settings.VALKEY_URL = "redis://127.0.0.1:1"
     settings.ORDERCAST_PROVIDER_RATE = 5
     guard._valkey.cache_clear()
-    eventually(lambda: time.time() % 1 < 0.1)
 
-    taken = [Guard("house").allowance(4).questions for _ in range(2)]
+    taken = within_one_second(lambda: [Guard("house").allowance(4).questions for _ in range(2)])
     Guard("house").report("unavailable")
 
     assert taken == [4, 1]
