@@ -6,16 +6,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import WebSocketRoute, expect
+from playwright.sync_api import WebSocketRoute
 from pytest_django import Settings
 
 from orders import access
 from orders.models import Order
-from orders.serialising import page_url
 from tests.browser.conftest import Reader
 from tests.browser.listening import Listener, journal, listening
 from tests.browser.shop import Shop
-from tests.builders import an_order, an_order_that_is, move
+from tests.builders import an_order, move
 from tests.realtime.serving import Server, ServerProcess
 
 pytestmark = pytest.mark.browser
@@ -210,19 +209,3 @@ def look_away(page: Listener, *, hidden: bool) -> None:
         }""",
         hidden,
     )
-
-
-def test_a_page_that_was_left_and_come_back_to_is_as_new(
-    server: Server, shop: Shop, reader: Reader
-) -> None:
-    order = an_order_that_is("awaiting_payment")
-    page = reader.open(
-        page_url(order.ref, grant(order)).replace("http://127.0.0.1:8000", server.url)
-    )
-    expect(page.locator("[data-connection=live]")).to_be_visible()
-
-    page.goto(f"{server.url}/")
-    move(order.ref, "pay")
-    page.go_back()
-
-    expect(page.get_by_role("heading", level=1)).to_have_text("Paid, thank you")

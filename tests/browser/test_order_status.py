@@ -194,20 +194,14 @@ def test_an_element_can_be_moved_and_given_another_order(
     server: Server, shop: Shop, reader: Reader
 ) -> None:
     first, second = an_order_that_is("paid"), an_order_that_is("failed")
-    page = visit(reader, server, shop, element(first), "<div id='elsewhere'></div>")
+    both = access.issue_grant([first.ref, second.ref])
+    page = visit(reader, server, shop, element(first, grant=both), "<div id='there'></div>")
     expect(page.get_by_text("Paid, thank you")).to_be_visible()
 
-    page.evaluate(
-        "document.getElementById('elsewhere').append(document.querySelector('order-status'))"
-    )
+    page.evaluate("document.getElementById('there').append(document.querySelector('order-status'))")
     expect(page.get_by_text("Paid, thank you")).to_be_visible()
     page.evaluate(
-        """([order, grant]) => {
-          const it = document.querySelector("order-status");
-          it.setAttribute("order", order);
-          it.setAttribute("grant", grant);
-        }""",
-        [second.ref, grant(second)],
+        "ref => document.querySelector('order-status').setAttribute('order', ref)", second.ref
     )
 
     expect(page.get_by_text("The payment did not go through")).to_be_visible()
