@@ -70,7 +70,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse_unread(self) -> None:
         """What websockets cannot read, uvicorn neither answers nor closes."""
         opened: Any = self.transport.get_protocol()
-        if opened.handshake_initiated or self.transport.is_closing():
+        if getattr(opened, "handshake_initiated", True) or self.transport.is_closing():
             return
         said = b"".join(opened.conn.data_to_send())
         if said:

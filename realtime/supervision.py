@@ -17,7 +17,6 @@ class Supervisor:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._services: dict[str, asyncio.Task[None]] = {}
-        self._lives: dict[str, asyncio.Task[None]] = {}
         self.restarts: dict[str, int] = {}
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
@@ -31,12 +30,6 @@ class Supervisor:
         """Run `service` for ever; it may end only by being stopped."""
         self.restarts[name] = 0
         self._services[name] = self.spawn(self._serve(name, service), name)
-
-    def restart(self, name: str) -> None:
-        """End the service's present life; the next one begins at once."""
-        life = self._lives.get(name)
-        if life is not None:
-            life.cancel()
 
     async def stop(self) -> None:
         tasks = list(self._tasks)
@@ -55,7 +48,7 @@ class Supervisor:
         in_a_row = 0
         while True:
             began = loop.time()
-            life = self._lives[name] = loop.create_task(_live(service), name=f"{name} life")
+            life = loop.create_task(_live(service), name=f"{name} life")
             try:
                 await asyncio.wait([life])
                 life.result()
