@@ -106,3 +106,26 @@ def test_each_bench_runs_and_ends_with_its_line() -> None:
     measured = [line for line in lines if line["bench"] != "memory"]
     assert all(line["ours"] > 0 and line["tutorial"] > 0 for line in measured)
     assert all(line[BENCHES[line["bench"]].key] == line["ours"] for line in lines)
+
+
+@pytest.mark.stack
+def test_the_admins_bench_asks_for_every_page_and_reads_what_each_statement_reads() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "admin"],
+        cwd=ROOT,
+        env={
+            **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "VALKEY_URL")},
+            "BENCH_ROUNDS": "1",
+            "BENCH_ORDERS": "2000",
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout.splitlines()[-1].removeprefix("BENCH "))
+    assert line["events"] == 2 * line["receipts"] + 4  # the first order's and the journey's own
+    assert line["reads_many"] == {}
+    assert {"list", "order", "search event id", "filter charged_back", "board"} <= set(line["pages"])
