@@ -57,11 +57,11 @@ class Announcer:
         from workers.tasks import announce
 
         hints = [hint for hint, _ in waited]
-        headers: dict[str, Any] = {tracing.HEADER: sorted({cause for _, cause in waited if cause})}
+        headers = {tracing.HEADER: sorted({cause for _, cause in waited if cause})}
+        # Typed as anything: Celery's types know neither a header's list nor `argsrepr`.
+        options: dict[str, Any] = {"headers": headers, "argsrepr": _UNSAID}
         try:
-            announce.apply_async(
-                (hints,), retry=False, ignore_result=True, headers=headers, argsrepr=_UNSAID
-            )
+            announce.apply_async((hints,), retry=False, ignore_result=True, **options)
         except Exception as error:  # noqa: BLE001 — whatever a broker raises, it is away
             lost = len(hints) + len(self._waiting)
             self._waiting.clear()
