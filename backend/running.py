@@ -157,6 +157,8 @@ def _welcome(parts: Sequence[str], orders: Sequence[Order], sandbox: str, second
             for order in orders
         ]
         login = f"   (log in as {DEMO_LOGIN}, password {DEMO_LOGIN})" if ENV.ORDERCAST_DEMO else ""
+        if ENV.ORDERCAST_DEMO:
+            rows += [("A shop's own page", f"{public}/embed/")]
         rows += [("Admin", f"{public}/admin/{login}"), ("API", f"{public}/api/docs")]
     if "sandbox" in parts:
         rows += [("Payment sandbox", f"{sandbox}/")]
