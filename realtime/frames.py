@@ -13,10 +13,12 @@ class Frame:
 
     def __init__(self, kind: str, text: str, epoch: str = "", version: int = 0) -> None:
         self.kind, self.text, self.epoch, self.version = kind, text, epoch, version
-        self._messages: dict[Wire, Message] = {}
+        self._messages: dict[Wire, Message] | None = None  # most frames go out as bytes alone
 
     def message(self, wire: "Wire") -> Message:
         """The ASGI message for a wire. Servers read it and keep nothing of it, so all pages share one."""
+        if self._messages is None:
+            self._messages = {}
         message = self._messages.get(wire)
         if message is None:
             message = self._messages[wire] = wire.encode(self)

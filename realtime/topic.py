@@ -175,7 +175,6 @@ class Topic:
         for wire, live in self.live.items():
             if not live:
                 continue
-            message = frame.message(wire)
             whole = wire.whole(frame) if wire.whole else b""
             # This loop is what the fan-out's speed hangs on. A frame that is the same for all is encoded for the
             # first and written as it is; where that cannot be, the send is driven here, without a task.
@@ -184,7 +183,7 @@ class Topic:
                 if protocol is not None and is_writable(protocol):
                     protocol.transport.write(whole)
                     continue
-                sending = connection.send(message)
+                sending = connection.send(frame.message(wire))
                 try:
                     waiting = sending.send(None)
                 except StopIteration:
