@@ -16,8 +16,8 @@ import structlog
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from backend.knocks import Knocks
-from orders.limits import TooMany
+from orders import limits
+from orders.limits import Door, TooMany
 from realtime import origins, routing
 
 log = logging.getLogger(__name__)
@@ -221,12 +221,9 @@ async def _preflight(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-_knocks = Knocks()
-
-
 def _admit_handshake(scope: Scope) -> None:
     try:
-        _knocks.admit(_address(scope))
+        limits.admit(Door.HANDSHAKE, limits.client(_address(scope)))
     except TooMany as many:
         headers = {"retry-after": str(many.retry_after)}
         raise _Refused(429, "too_many_requests", str(many), **headers) from None

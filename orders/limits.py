@@ -47,28 +47,17 @@ class TooMany(Exception):
 def admit(door: Door, *who: str) -> None:
     """Count one knock. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout.
 
-    Callbacks take none: they are counted here at once, and with the other processes a moment later (`orders.tally`).
+    Callbacks and handshakes take none: they are counted here at once, and with the other processes a moment later
+    (`orders.tally`), so an event loop may ask.
     """
     rate = _rate(settings.ORDERCAST_LIMITS[door])
-    if door is Door.CALLBACK:
+    if door in {Door.CALLBACK, Door.HANDSHAKE}:
         name = "/".join((door, *who, str(rate)))
         if wait := _tally(os.getpid()).count(name, rate.amount, rate.get_expiry()):
             raise TooMany(door, math.ceil(wait))
         return
     if not _count(rate, door, who):
         raise TooMany(door, _seconds_left(rate, door, who))
-
-
-def count(door: Door, knocks: int, *who: str) -> int | None:
-    """Count several knocks at once, refusing none. How many all processes have counted, or None: Valkey is away."""
-    shared, rate = _shared(), _rate(settings.ORDERCAST_LIMITS[door])
-    if shared.is_asked():
-        try:
-            return shared.storage.incr(rate.key_for(door, *who), rate.get_expiry(), amount=knocks)
-        except redis.RedisError as error:
-            shared.leave_alone()
-            log.warning("Valkey is away, this process counts %s knocks for itself: %s", door, error)
-    return None
 
 
 def client(address: str) -> str:

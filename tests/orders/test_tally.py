@@ -58,6 +58,20 @@ def test_what_others_let_in_counts_a_moment_later(shared: Shared) -> None:
     eventually(lambda: let_in(other, 5) == 2)
 
 
+def test_a_client_that_hardly_knocks_is_told_of_to_nobody(shared: Shared) -> None:
+    tally = Tally(shared.add)
+
+    for _ in range(9):
+        tally.count("quiet", 100, HOUR)
+    for _ in range(10):
+        tally.count("loud", 100, HOUR)
+    eventually(lambda: shared.counts)
+
+    assert [(name.partition("/")[0], count) for name, count in shared.counts.items()] == [
+        ("loud", 10)
+    ]
+
+
 def test_what_could_not_be_told_is_told_when_it_can_be(shared: Shared) -> None:
     tally = Tally(shared.add)
     shared.is_away = True
@@ -86,12 +100,13 @@ def test_knocks_at_once_are_each_counted(shared: Shared) -> None:
     assert sum(got) == 10
 
 
-def test_a_providers_callbacks_are_counted_in_valkey_too() -> None:
-    who = "somebody"
-    limits.admit(Door.CALLBACK, "house", who)
+@pytest.mark.parametrize("door", [Door.CALLBACK, Door.HANDSHAKE])
+def test_callbacks_and_handshakes_are_counted_in_valkey_too(door: Door, settings: Settings) -> None:
+    settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, door: "9/minute"}
+    limits.admit(door, "somebody")
 
     counted = limits._shared().storage
-    names = eventually(lambda: list(counted.storage.keys("*callback/house/somebody*")))
+    names = eventually(lambda: list(counted.storage.keys(f"*{door}/somebody*")))
 
     assert len(names) == 1
 
