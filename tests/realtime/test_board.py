@@ -50,10 +50,10 @@ def lines(server: Server) -> Iterator[Iterator[str]]:
 
 
 def next_change(lines: Iterator[str]) -> int:
-    for line in lines:
+    for _number, line in zip(range(100), lines, strict=False):
         if line.startswith("data: "):
             return int(line.removeprefix("data: "))
-    raise AssertionError("the stream has ended")
+    raise AssertionError("no change was told")
 
 
 def ends(lines: Iterator[str]) -> None:
