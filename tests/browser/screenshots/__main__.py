@@ -5,12 +5,12 @@ Names as arguments (`ARGS="order-paid my-orders"`) take those alone. For fonts a
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.chromium import FLAGS, chromium_path
 from tests.browser.screenshots.pictures import Frame, animate, keep
 from tests.browser.screenshots.scenes import Scene, Stage, play
 from tests.browser.screenshots.shots import Shot, shots
@@ -18,17 +18,13 @@ from tests.story.stack import ROOT, started_stack
 
 FOLDER = ROOT / "docs" / "screenshots"
 FONTS = Path(__file__).parent / "fonts.conf"
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 TURNING = "turning.gif"
 MOST_FRAMES = 30
 
 
 def main(names: set[str]) -> int:
     os.environ["FONTCONFIG_FILE"] = str(FONTS)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = chromium_path()
     if chromium is None:
         print("there is no Chromium on this machine (on Debian: apt-get install chromium)")
         return 1
@@ -48,18 +44,22 @@ def draw(
 ) -> dict[str, int]:
     """Draw these pictures, or all where none is named; the size of each in bytes."""
     FOLDER.mkdir(exist_ok=True)
-    sizes = {
+    sizes = {}
+    if not names or "turning" in names:  # first, so that the staff's board has something to show
+        sizes["turning"] = animate(_turning(browser, stage), FOLDER / TURNING)
+    sizes |= {
         shot.name: keep(_picture(browser, stage, shot), FOLDER / f"{shot.name}.png")
         for shot in shots(scenes)
         if not names or shot.name in names
     }
-    if not names or "turning" in names:
-        sizes["turning"] = animate(_turning(browser, stage), FOLDER / TURNING)
     return sizes
 
 
-def _context(browser: Browser, stage: Stage, shot: Shot, scale: float = 2) -> BrowserContext:
+def _context(
+    browser: Browser, stage: Stage, shot: Shot, scale: float | None = None
+) -> BrowserContext:
     width, height = shot.size
+    scale = scale or (2 if width < 600 else 1.25)
     context = browser.new_context(
         viewport={"width": width, "height": height}, device_scale_factor=scale, locale=shot.language,
         timezone_id="Europe/Berlin", color_scheme=shot.scheme, reduced_motion="reduce",

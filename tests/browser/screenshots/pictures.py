@@ -6,15 +6,27 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-COLOURS = 192
+EXACT, COVERING = 48, 80  # colours of a palette
 POINTER = ((0, 0), (0, 17), (4, 13), (7, 19), (10, 18), (7, 12), (12, 12))
 
 
 def keep(png: bytes, path: Path) -> int:
     """Write the picture with a palette, which flat pages do not suffer from; its size in bytes."""
     picture = Image.open(BytesIO(png)).convert("RGB")
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    small = picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
     return path.stat().st_size
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """The colours that fill the page, exactly; and by coverage those of small places, such as a green dot."""
+    counted = picture.getcolors(picture.width * picture.height) or []
+    most = [colour for _count, colour in sorted(counted, reverse=True)[:EXACT]]
+    rest = picture.quantize(COVERING, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    exact = [value for colour in most if isinstance(colour, tuple) for value in colour]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((exact + rest)[: 3 * 256])
+    return palette
 
 
 @dataclass

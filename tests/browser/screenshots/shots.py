@@ -69,6 +69,7 @@ def shots(scenes: dict[str, Scene]) -> Iterator[Shot]:
     yield Shot(name="start", path="/", size=DESK)
     yield Shot(name="log-in", path="/login/")
     yield Shot(name="log-in-de", path="/login/", language="de")
+    yield Shot(name="embed", path="/embed/", size=DESK)
     yield Shot(name="no-order", path="/orders/nothing/")
     yield Shot(name="no-page", path="/nothing/")
     yield from _staff()
