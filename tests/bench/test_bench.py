@@ -128,4 +128,6 @@ def test_the_admins_bench_asks_for_every_page_and_reads_what_each_statement_read
     line = json.loads(done.stdout.splitlines()[-1].removeprefix("BENCH "))
     assert line["events"] == 2 * line["receipts"] + 4  # the first order's and the journey's own
     assert line["reads_many"] == {}
-    assert {"list", "order", "search event id", "filter charged_back", "board"} <= set(line["pages"])
+    assert {"list", "order", "search event id", "filter charged_back", "board"} <= set(
+        line["pages"]
+    )
