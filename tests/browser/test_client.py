@@ -11,6 +11,7 @@ import pytest
 from tests.browser.packages import HERE, Missing, package_file, skip_or_fail
 
 CLIENT = HERE.parent.parent / "realtime" / "static" / "realtime"
+NODE = 20  # Debian 13 has it; Debian 12's 18 judges the types and pages, but cannot run the client's own tests
 MOST = 6 * 1024  # bytes of `ordercast.js`, compressed
 
 
@@ -26,6 +27,8 @@ def run(*command: str, cwd: Path = HERE) -> str:
 
 
 def test_its_own_tests_pass_under_node() -> None:
+    if int(run("node", "--version").lstrip("v").partition(".")[0]) < NODE:
+        pytest.skip(f"they need Node {NODE}, whose test runner can hold the clock")
     told = run("node", "--test", "--test-reporter=tap", "ordercast.test.mjs")
 
     assert "# fail 0" in told
