@@ -15,12 +15,12 @@ WORKER = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 BEAT = (*CELERY, "beat")
-# What a web process speaks; tests start theirs with the same. A frame may have 64 KB (`realtime.messages`); twice of
-# that is still answered in words, and what is larger is not even read in (close 1009).
+# What a web process speaks; tests start theirs with the same. A frame may have 64 KB (`realtime.messages`). Up to 1 MB it
+# is refused in words; what is larger is not even read in (close 1009, which a client that still sends may not see).
 WIRE: dict[str, Any] = {
     "http": "backend.wire:HttpProtocol",
     "ws": "backend.wire:WebSocketProtocol",
-    "ws_max_size": 131_072,
+    "ws_max_size": 1_048_576,
     "ws_per_message_deflate": False,
 }
 

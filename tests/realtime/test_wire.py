@@ -3,9 +3,11 @@
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.protocol import Protocol
 
 from backend import launch
@@ -127,15 +129,17 @@ async def test_a_socket_that_is_open_keeps_nothing_of_its_handshake(
         assert protocol.conn.parser.gi_code is Protocol.parse.__code__
 
 
-@pytest.mark.parametrize(("size", "code"), [(100_000, 4400), (200_000, 1009)])
+@pytest.mark.parametrize(("size", "codes"), [(1_000_000, {4400}), (1_200_000, {1009, 1006})])
 async def test_a_frame_that_is_too_large_is_refused_and_a_huge_one_not_even_read(
-    start_server: Callable[..., Server], order: Order, size: int, code: int
+    start_server: Callable[..., Server], order: Order, size: int, codes: set[int]
 ) -> None:
     server = start_server()
     async with page(server, f"{order.ref}/") as watching, page(server, f"{order.ref}/") as other:
         await watching.synced()
-        await watching.socket.send("x" * size)
+        with suppress(ConnectionClosed):
+            await watching.socket.send("x" * size)
 
-        assert await watching.close_code() == code
-        assert bool(watching.of("error")) == (code == 4400)
+        # Who is still sending when the line is cut need not see the close.
+        assert await watching.close_code() in codes
+        assert bool(watching.of("error")) == (codes == {4400})
         await other.synced()
