@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, Page, expect
 
 from orders.models import Order
-from realtime import board_page, board_stream
+from realtime import board_page, board_stream, lateness
 from realtime.board import Board
 from tests.browser.axe import violations
 from tests.browser.conftest import Reader
@@ -33,7 +33,8 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(start_server: Start) -> Server:
+def server(start_server: Start, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(lateness, "noted", lateness.Lateness())  # of this server alone
     return start_server(check=0.2)
 
 
