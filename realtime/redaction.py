@@ -18,8 +18,10 @@ class RedactTokens(logging.Filter):
             record.args = tuple(
                 redacted(arg) if isinstance(arg, str) and "=" in arg else arg for arg in record.args
             )
-        if isinstance(record.msg, str):
-            record.msg = redacted(record.msg)
+        if isinstance(record.msg, str) and (words := redacted(record.msg)) != record.msg:
+            # What was taken out may be the place of an argument, and so the line is put together first.
+            record.msg = redacted(record.getMessage()) if record.args else words
+            record.args = ()
         return True
 
 

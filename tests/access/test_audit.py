@@ -15,6 +15,7 @@ from backend import logs
 from orders import access, audit
 from orders.cause import Cause, Source
 from orders.models import AuditEntry
+from realtime import redaction
 from tests.access.conftest import SERVICE, UNKNOWN
 from tests.builders import an_order
 
@@ -143,6 +144,7 @@ def test_one_id_finds_the_event_and_the_request_that_made_it() -> None:
 
 @pytest.mark.parametrize("style", ["json", "text"])
 def test_no_library_can_put_a_token_into_a_line(style: str) -> None:
+    redaction.install()  # as every web process does
     grant = access.issue_grant([UNKNOWN])
 
     def write() -> None:
