@@ -96,13 +96,22 @@ def _running() -> Watch:
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """For `PATH`. 401 without a log-in of staff who may see the board; a foreign page's cookies do not count."""
+    """For `PATH`. 401 without a log-in of staff who may see the board; a foreign page's cookies do not count.
+
+    503 while the database is away, which alone knows who somebody is.
+    """
     headers = origins.decoded(scope["headers"])
     cookies = parse_cookie(headers.get(b"cookie", ""))
     session = cookies.get(settings.SESSION_COOKIE_NAME, "")
-    if scope["method"] != "GET" or not origins.is_own(headers) or not await _may_look(session):
-        await send({"type": "http.response.start", "status": 401, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+    try:
+        is_let_in = (
+            scope["method"] == "GET" and origins.is_own(headers) and await _may_look(session)
+        )
+    except PASSING_ERRORS:
+        await _refuse(send, 503, [(b"retry-after", b"2")])
+        return
+    if not is_let_in:
+        await _refuse(send, 401, [])
         return
     leaving = asyncio.ensure_future(_client_leaves(receive))
     streaming = asyncio.ensure_future(_stream(send, session))
@@ -121,7 +130,7 @@ async def _stream(send: Any, session: str) -> None:
         while not process.running().is_draining:
             if time.monotonic() - looked_at > STANDING:
                 looked_at = time.monotonic()
-                if not await _may_look(session):
+                if not await _may_still_look(session):
                     break
             newest = await watch.after(version, STANDING)
             said = b"event: changed\ndata: %d\n\n" % newest if newest != version else b":\n\n"
@@ -140,12 +149,19 @@ async def _client_leaves(receive: Any) -> None:
         pass
 
 
+async def _refuse(send: Any, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def _may_look(session: str) -> bool:
+    return bool(session) and await _threads.run(_is_staff, session)
+
+
+async def _may_still_look(session: str) -> bool:
     """While the database is away nobody is sent away: nothing new can be read then either."""
-    if not session:
-        return False
     try:
-        return await _threads.run(_is_staff, session)
+        return await _may_look(session)
     except PASSING_ERRORS:
         return True
 

@@ -77,6 +77,18 @@ async def test_whoever_has_to_be_looked_up_is_told_to_come_back(
     assert is_back
 
 
+async def test_a_cookie_opens_no_staff_board_while_nobody_can_be_looked_up(
+    child_environment: dict[str, str], start_process: StartProcess
+) -> None:
+    async with database_line(child_environment) as line:
+        server = await started(start_process)
+        line.close()
+        async with httpx.AsyncClient(cookies={"sessionid": "x" * 32}, trust_env=False) as client:
+            answer = await client.get(f"{server.url}/board/stream", timeout=15)
+
+    assert answer.status_code == 503
+
+
 async def comes_back(server: ServerProcess, order: Order, grant: str) -> bool:
     async with page(server, f"{order.ref}/", token=grant) as again:
         await again.until(lambda p: p.of("synced") or p.closed, 10)
