@@ -3,7 +3,8 @@
 The rows are made by SQL in a throw-away database: a million orders, payments, receipts and checks, two million events.
 What is rare is old (flagged orders, charge-backs, unmatched callbacks), where a list that walks the newest first would
 look longest. Each page is asked for through Django, logged in; each of its statements is run once more under EXPLAIN
-ANALYZE, and what reads more than `MANY` rows of a table is told by name. BENCH_ORDERS and BENCH_ROUNDS shorten it.
+ANALYZE, and what reads more than `MANY` rows of a table is told by name. BENCH_ADMIN_ORDERS and BENCH_ROUNDS shorten
+it.
 """
 
 import json
@@ -27,7 +28,7 @@ from tests.bench.filling import fill
 from tests.builders import an_order
 
 Say = Callable[[str], None]
-ORDERS = int(os.environ.get("BENCH_ORDERS", "1000000"))
+ORDERS = int(os.environ.get("BENCH_ADMIN_ORDERS", "1000000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
 MANY = 50_000  # rows that one statement may read: lists count to 5,000; the board reads the last hour, but only once
 ADMIN = "/admin/orders"

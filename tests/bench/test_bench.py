@@ -116,7 +116,7 @@ def test_the_admins_bench_asks_for_every_page_and_reads_what_each_statement_read
         env={
             **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "VALKEY_URL")},
             "BENCH_ROUNDS": "1",
-            "BENCH_ORDERS": "6000",  # a hundred pages of fifty
+            "BENCH_ADMIN_ORDERS": "6000",  # a hundred pages of fifty
         },
         capture_output=True,
         text=True,
