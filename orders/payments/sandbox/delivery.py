@@ -50,22 +50,24 @@ class Courier:
             try:
                 while True:
                     self._work.clear()
-                    while jobs := self._store.due_jobs(time.time()):
+                    # One moment for a whole round: what falls due within it belongs to the next.
+                    now = time.time()
+                    while jobs := self._store.due_jobs(now):
                         for job in jobs:
                             self._desk.run_job(job)
-                    self._start_deliveries(client, time.time())
-                    await self._rest()
+                    self._start_deliveries(client, now)
+                    await self._rest(now)
             finally:
                 for task in self._under_way:
                     task.cancel()
                 await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _rest(self) -> None:
-        # Only what is not due yet: what is due and had no room starts when a delivery ends.
-        now = time.time()
+    async def _rest(self, now: float) -> None:
+        # Only what was not due at `now`: what was, and had no room, starts when a delivery ends.
         due_at = self._store.next_due(now)
+        seconds = None if due_at is None else max(0.0, due_at - time.time())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._work.wait(), None if due_at is None else due_at - now)
+            await asyncio.wait_for(self._work.wait(), seconds)
 
     def _start_deliveries(self, client: httpx.AsyncClient, now: float) -> None:
         room = self._concurrency - len(self._under_way)
