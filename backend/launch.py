@@ -16,7 +16,7 @@ WORKER = (
 )
 BEAT = (*CELERY, "beat")
 # What a web process speaks; tests start theirs with the same. A frame may have 64 KB (`realtime.messages`). Up to 1 MB
-# it is refused in words; what is larger is not even read in: close 1009, which a client that still sends may not see.
+# it is refused in words; what is larger is thrown away as it comes: close 1009.
 WIRE: dict[str, Any] = {
     "http": "backend.wire:HttpProtocol",
     "ws": "backend.wire:WebSocketProtocol",

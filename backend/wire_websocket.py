@@ -1,8 +1,11 @@
-"""uvicorn's WebSockets, opened with half the work and held with less memory.
+"""uvicorn's WebSockets, opened with half the work, held with less memory, and closed so that the client learns why.
 
 uvicorn parses a handshake twice, by httptools and then by websockets, in Python; and it keeps request, response and all
 that was parsed for as long as the socket lives. Here what httptools has found is used, and let go once it is answered.
 What is checked, and who checks it, stays: websockets' own `accept`. Whatever is unusual goes uvicorn's way.
+
+Where frames make no sense, uvicorn closes the connection right behind its close frame. A client that is still sending
+is then reset, and may not have read why. Here what still comes is thrown away until it ends, or is too much, or late.
 
 Knows uvicorn's and websockets' insides; `tests/realtime/test_wire.py` says when they have changed.
 """
@@ -18,6 +21,7 @@ from websockets.server import ServerProtocol
 
 MAX_LINE = 8_000  # bytes; longer ones, and more headers, are websockets' to refuse
 MAX_HEADERS = 100
+MAX_THROWN_AWAY = 4_000_000  # bytes, of a client that has been told to go
 _BODIES = {b"content-length", b"transfer-encoding"}
 
 
@@ -37,6 +41,8 @@ def is_plain(http: Any) -> bool:
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One socket."""
 
+    _may_still_send: int | None = None  # bytes, once its frames have made no sense
+
     def open(self, http: Any) -> None:
         """Take over from the HTTP protocol that has parsed a handshake which `is_plain`."""
         self.transport, self.scheme = http.transport, "wss" if http.scheme == "https" else "ws"
@@ -55,6 +61,32 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """The last thing that is done with a handshake that was accepted."""
         super().start_keepalive()
         self.request = self.response = None  # type: ignore[assignment] # 4 KB, and nobody reads them again
+
+    def data_received(self, data: bytes) -> None:
+        if self._may_still_send is None:
+            super().data_received(data)
+            return
+        self._may_still_send -= len(data)
+        if self._may_still_send < 0:
+            self.transport.close()
+
+    def handle_parser_exception(self) -> None:
+        """Say why, and close when the client has done so, as after a close of our own."""
+        self._may_still_send = MAX_THROWN_AWAY
+        told = self.conn.close_sent
+        if told is not None and not self.close_sent:
+            self.close_sent = True
+            self.queue.put_nowait(
+                {"type": "websocket.disconnect", "code": told.code, "reason": told.reason}
+            )
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.close_timer is None:
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
 
 
 def _frames(conn: ServerProtocol) -> Generator[None, None, None]:

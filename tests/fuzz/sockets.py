@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from realtime.messages import MAX_FRAME_BYTES
 from tests.fuzz.tally import Tally
 from tests.fuzz.target import TOKEN, Target
 
@@ -26,7 +25,6 @@ Frame = str | bytes | list[str | bytes]
 # The protocol's own, and what a WebSocket library closes with by itself (RFC 6455, 7.4.1).
 CODES = {4001, 4003, 4005, 4008, 4009, 4010, 4012, 4400, 1002, 1003, 1007, 1009}
 OF_THE_LIBRARY = {1002, 1003, 1007, 1009}
-CUT = 1006
 AT_ONCE = 8  # sockets
 _in_turn = cycle(
     (False, True)
@@ -242,8 +240,6 @@ async def _read(socket: ClientConnection, keep: Callable[[str], None]) -> None:
 def _judge(tally: Tally, told: list[Frame], said: list[str], code: int | None) -> None:
     if code in {None, 1000, 1001} or "pong" in said[-1:]:
         return
-    if code == CUT and any(len(frame) >= MAX_FRAME_BYTES for frame in told):
-        return  # docs/security.md, "What it does not do": who still sends when we close may not see why
     if code not in CODES:
         tally.blame("undocumented", f"close {code} after {_brief(told)}")
     elif code not in OF_THE_LIBRARY and not any('"type":"error"' in each for each in said):
