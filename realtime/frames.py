@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+MAX_REASON = 123  # bytes in a close frame (RFC 6455, 5.5)
+
 Message = dict[str, Any]  # an ASGI message
 
 
@@ -59,8 +61,9 @@ def _whole_websocket(frame: Frame) -> bytes:
 
 
 def _close_websocket(code: int, reason: str) -> Message:
-    # A close frame carries 123 bytes of reason at most (RFC 6455, 5.5).
-    return {"type": "websocket.close", "code": code, "reason": reason[:100]}
+    # Half a character at the end is left out. A longer reason is an error, and no close would be sent at all.
+    shown = reason.encode()[:MAX_REASON].decode(errors="ignore")
+    return {"type": "websocket.close", "code": code, "reason": shown}
 
 
 def _sse(frame: Frame) -> Message:

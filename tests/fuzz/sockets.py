@@ -241,7 +241,7 @@ def _judge(tally: Tally, told: list[Frame], said: list[str], code: int | None) -
     if code in {None, 1000, 1001} or "pong" in said[-1:]:
         return
     if code not in CODES:
-        tally.blame("undocumented", f"close {code} after {_brief(told)}")
+        tally.blame("undocumented", f"close {code} and {said[-2:]} after {_brief(told)}")
     elif code not in OF_THE_LIBRARY and not any('"type":"error"' in each for each in said):
         tally.blame("undocumented", f"close {code} without a word before it, after {_brief(told)}")
 
@@ -251,4 +251,5 @@ def _shows(frame: str) -> bool:
 
 
 def _brief(told: list[Frame]) -> str:
-    return " · ".join(repr(frame)[:80] for frame in told[-3:])
+    last = " · ".join(repr(frame)[:80] for frame in told[-3:])
+    return f"{len(told)} frames, of up to {max(map(len, told), default=0)} bytes: … {last}"

@@ -60,6 +60,9 @@ async def test_the_subprotocol_is_accepted_where_it_is_offered(
         ("[" * 10_000 + "]" * 10_000, "not JSON"),
         ('"' + "x" * 70_000 + '"', "65536 bytes"),
         (b"binary", "frames are text"),
+        # Few characters and many bytes, which a close's reason has no room for.
+        ('{"type":"ping","token":"' + "\u0928" * 200 + '"}', "does not know this field"),
+        ('{"type":"ping","token":"x' + "\U0001f4e6" * 200 + '"}', "does not know this field"),
     ],
 )
 async def test_a_message_that_makes_no_sense_is_told_why_and_closed(
