@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from kombu import Connection
+from kombu import Connection, Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
@@ -38,4 +38,7 @@ app = Application("ordercast")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Current is only this thread's; a web process enqueues from others, which would fall back on localhost's RabbitMQ.
 app.set_default()
+# Nothing is acknowledged: a task that is lost is a hint or a repair, and each acknowledgement two questions to Valkey.
+_queue = app.conf.task_default_queue
+app.conf.task_queues = [Queue(_queue, Exchange(_queue), routing_key=_queue, no_ack=True)]
 app.autodiscover_tasks(["workers"])

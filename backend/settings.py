@@ -110,6 +110,8 @@ def _database(url: str) -> dict[str, object]:
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
+        # Only of what is bound by PostgreSQL, which the ORM's statements are not: at their first use, or never.
+        "prepare_threshold": 0 if ENV.ORDERCAST_PREPARED_STATEMENTS else None,
         "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "max_idle": 120},
     }
     return {
@@ -165,7 +167,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A worker whose connection has gone silent notices within 1 + 2 × this; kombu's own 25 would make it 51 seconds.
     "health_check_interval": 3,
     "global_keyprefix": "ordercast.",
-    "visibility_timeout": 600,
     "max_retries": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -64,6 +64,12 @@ class Environment(BaseSettings):
         examples=["postgresql://ordercast:secret@db:5432/ordercast"],
         description="PostgreSQL 15 or later. Empty: the embedded one in ORDERCAST_DATA.",
     )
+    ORDERCAST_PREPARED_STATEMENTS: bool = Field(
+        True,
+        examples=["false"],
+        description="Let PostgreSQL plan a callback's statements once for each connection. Off behind a pooler that "
+        "gives each transaction another connection and knows no prepared statements (PgBouncer before 1.22).",
+    )
     VALKEY_URL: Annotated[str, _url("redis", "rediss", "unix")] = Field(
         "",
         examples=["redis://valkey:6379/0"],

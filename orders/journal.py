@@ -16,6 +16,7 @@ from orders import events, projection
 from orders.cause import Cause
 from orders.errors import NotInTransaction, NotLocked, ProjectionDisagrees
 from orders.models import JournalEpoch, Order, OrderEvent
+from orders.models.rows import execute
 from orders.signals import order_event_recorded
 from orders.states import State
 
@@ -119,10 +120,8 @@ def _advance(
         "source": str(cause.source),
         "actor": cause.actor,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_ADVANCE, parameters)
-        if cursor.rowcount != 1:
-            raise NotLocked(f"Order {order.ref} moved past version {order.version} meanwhile.")
+    if execute(_ADVANCE, parameters) != 1:
+        raise NotLocked(f"Order {order.ref} moved past version {order.version} meanwhile.")
     # Only now: a version raised before the refusal would fit the row at the second try, and overwrite it.
     values.pop("state")
     for name, value in values.items():

@@ -66,7 +66,7 @@ class Hub:
         }
         self._check = PositionCheck(self.topics, self._readers, self.heal, self.timing.check)
         self._layer = Layer(
-            self.supervisor, self.timing, on_hint=self._on_hint, on_back=self._check.hurry
+            self.supervisor, self.timing, on_hint=self.hear, on_back=self._check.hurry
         )
         self._heartbeat = Heartbeat(self)
         self._standing = StandingCheck(self)
@@ -212,7 +212,8 @@ class Hub:
 
     # Topics
 
-    def _on_hint(self, message: dict[str, Any]) -> None:
+    def hear(self, message: dict[str, Any]) -> None:
+        """A hint came: events of one topic, in any order. Only on the hub's own loop."""
         topic = self.topics.get(message["topic"])
         if topic is None:
             return

@@ -27,6 +27,7 @@ class Timing:
     max_age: float = 3_600.0  # then a socket is asked to come anew, ±10 %
     drain: float = 5.0  # the longest time over which sockets are sent away at a stop
     max_connections: int = 20_000  # in one process
+    direct: bool = True  # what is committed in this process goes to its own pages at once
 
 
 def timing() -> Timing:

@@ -11,6 +11,8 @@ import time
 from collections import deque
 from typing import Any
 
+from celery.utils import uuid
+
 from orders import tracing
 
 logger = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ CAPACITY = 10_000  # hints that wait for the thread
 HINTS_PER_TASK = 200
 PAUSE = 2.0  # seconds without a try after the broker has failed
 IDLE = 60.0  # seconds; only how often an idle thread looks around
-_UNSAID = "…"  # or Celery would make a text of all frames for each task, which nobody reads
+EXPIRES = 30.0  # seconds; position checks have long been there then
 
 
 class Announcer:
@@ -33,6 +35,7 @@ class Announcer:
         self._waiting: deque[tuple[Hint, str]] = deque()  # each with what caused it
         self._work = threading.Event()
         self._resting_until = 0.0
+        self._producer: Any = None  # while the broker is there
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
 
     def put(self, hint: Hint) -> None:
@@ -58,11 +61,10 @@ class Announcer:
 
         hints = [hint for hint, _ in waited]
         headers = {tracing.HEADER: sorted({cause for _, cause in waited if cause})}
-        # Typed as anything: Celery's types know neither a header's list nor `argsrepr`.
-        options: dict[str, Any] = {"headers": headers, "argsrepr": _UNSAID}
         try:
-            announce.apply_async((hints,), retry=False, ignore_result=True, **options)
+            self._send(announce, hints, headers)
         except Exception as error:  # noqa: BLE001 — whatever a broker raises, it is away
+            self._producer = None
             lost = len(hints) + len(self._waiting)
             self._waiting.clear()
             self.dropped += lost
@@ -72,6 +74,18 @@ class Announcer:
                 lost,
                 error,
             )
+
+    def _send(self, task: Any, hints: list[Hint], headers: dict[str, Any]) -> None:
+        """What `task.apply_async` does, with a producer that is kept: half the time."""
+        amqp = task.app.amqp
+        if self._producer is None:
+            self._producer = amqp.Producer(task.app.connection_for_write())
+        message = amqp.as_task_v2(
+            uuid(), task.name, (hints,), {}, expires=EXPIRES, ignore_result=True,
+            # Or Celery would make a text of all frames for each task, which nobody reads.
+            argsrepr="…", kwargsrepr="{}",
+        )  # fmt: skip
+        amqp.send_task_message(self._producer, task.name, message, headers=headers, retry=False)
 
 
 _announcer: Announcer | None = None

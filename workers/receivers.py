@@ -7,20 +7,23 @@ from django.db import transaction
 from orders.events import EventRecord
 from orders.models import Order, RefreshRun
 from orders.signals import order_event_recorded, refresh_wanted
+from realtime import process
 from realtime.messages import encode_event
 from workers import announcer, forced
 
 
 def connect() -> None:
-    """Announce each event of an order after its commit; begin at once with what staff want to have asked."""
+    """Announce each event of an order after its commit, to the pages of this process directly and by Celery to all;
+    begin at once with what staff want to have asked."""
     order_event_recorded.connect(_announce, sender=Order, dispatch_uid="workers.announce")
     refresh_wanted.connect(_hurry, sender=RefreshRun, dispatch_uid="workers.refresh")
 
 
 def _announce(record: EventRecord, **_rest: Any) -> None:
-    hint = [record.order, record.epoch, record.version, encode_event(record)]
+    order, hint = record.order, (record.epoch, record.version, encode_event(record))
     # robust: a hint that fails must not keep other things from being done after the commit.
-    transaction.on_commit(lambda: announcer.put(hint), robust=True)
+    transaction.on_commit(lambda: process.tell(order, hint), robust=True)
+    transaction.on_commit(lambda: announcer.put([order, *hint]), robust=True)
 
 
 def _hurry(run_id: int, **_rest: Any) -> None:

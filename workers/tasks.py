@@ -6,6 +6,7 @@ from celery import shared_task
 
 from realtime import publishing
 from workers import comparing, forced, reconciler, vitals
+from workers.at_once import AtOnce
 
 
 @shared_task
@@ -19,7 +20,7 @@ def compare() -> None:
     comparing.compare()
 
 
-@shared_task
+@shared_task(base=AtOnce)
 def announce(frames: list[list[Any]]) -> None:
     publishing.announce(frames)
 

@@ -46,7 +46,7 @@ BENCHES = {
         measure=journey,
         size=Size(sockets=1_500, window=32, seconds=5.0, warm_up=2.0),
         key="p50_ms",
-        entrants=("ours", "tutorial"),
+        entrants=("ours", "by_celery", "tutorial"),
     ),
 }
 

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from orders import commands
 from orders.models import CallbackReceipt, Order, Payment
+from orders.models.rows import fetch
 from tests.builders import (
     API,
     a_payment,
@@ -22,6 +23,8 @@ from tests.builders import (
 )
 from tests.orders.deliveries import deliver
 from tests.waiting import eventually
+
+PREPARED = None  # of such a statement Django's log of queries does not know the text
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -51,6 +54,18 @@ def _somebody_waits() -> bool:
 
 def _state_of(order: Order) -> str:
     return str(Order.objects.get(pk=order.pk).state)
+
+
+def test_its_statements_are_planned_once() -> None:
+    for number in range(3):
+        assert fetch("SELECT %s + 1 AS of_this_test", [number]) == (number + 1,)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%of_this_test'"
+        )
+        assert cursor.fetchall() == [("SELECT $1 + 1 AS of_this_test", 3)]
 
 
 def test_who_waited_for_the_lock_sees_the_payment_as_it_has_become() -> None:
@@ -112,16 +127,15 @@ def test_a_receipt_says_of_which_payment_it_was_whichever_reference_came() -> No
 @pytest.mark.parametrize(
     ("event_id", "wanted"),
     [
-        ("evt_new", ["BEGIN", "WITH kept", "WITH moved", "WITH saved", "COMMIT"]),
-        ("evt_old", ["BEGIN", "WITH kept", "COMMIT"]),
+        ("evt_new", ["BEGIN", PREPARED, PREPARED, PREPARED, "COMMIT"]),
+        ("evt_old", ["BEGIN", PREPARED, "COMMIT"]),
     ],
 )
-def test_a_callback_takes_few_statements(event_id: str, wanted: list[str]) -> None:
+def test_a_callback_takes_few_statements(event_id: str, wanted: list[str | None]) -> None:
     payment = a_payment(an_order_that_is("awaiting_payment"), "pending")
     deliver(payment, "processing", "evt_old")
 
     with CaptureQueriesContext(connection) as asked:
         deliver(payment, "authorised", event_id)
 
-    said = [" ".join(query["sql"].split()[:2]) for query in asked]
-    assert said == wanted
+    assert [query["sql"] for query in asked] == wanted

@@ -33,7 +33,8 @@ def start_server(
     started: list[Server] = []
 
     def start(valkey_url: str | None = None, **times: float) -> Server:
-        settings.ORDERCAST_REALTIME = times
+        # The server is in the test's own process: what the test writes must come to it as from another.
+        settings.ORDERCAST_REALTIME = {"direct": False, **times}
         if valkey_url is not None:
             settings.CHANNEL_LAYERS = layers_at(valkey_url)
         started.append(Server())

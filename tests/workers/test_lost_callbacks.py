@@ -28,9 +28,11 @@ FIRST_STEP = PROFILES[Profile.WAITING][0] * (1 + JITTER)
 
 
 @pytest.fixture
-def server(provider: SandboxProcess) -> Iterator[Server]:
-    """A web process. No worker runs, so that every announcement is lost as well."""
+def server(provider: SandboxProcess, settings: Settings) -> Iterator[Server]:
+    """A web process. No worker runs, so that every announcement is lost as well, and what this process commits comes
+    to it as from another."""
     publishing.announce([])
+    settings.ORDERCAST_REALTIME = {"direct": False}
     started = Server()
     yield started
     started.stop()
