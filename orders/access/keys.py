@@ -5,15 +5,35 @@ Each token is held to the algorithms of the key that it names: a public key is n
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+import jwt
 from django.conf import settings
+from jwt.algorithms import HMACAlgorithm
 
 from orders.access.jwks import ALGORITHMS, keyring
 
 OURS = "HS256"
 
 
+class _Hmac(HMACAlgorithm):
+    """PyJWT looks at each secret anew, whether it is not a public key, a certificate or a JWK: once is enough."""
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return _prepared(key)
+
+
+@lru_cache(maxsize=16)
+def _prepared(secret: str | bytes) -> bytes:
+    return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+
+
+jwt.unregister_algorithm(OURS)
+jwt.register_algorithm(OURS, _Hmac(HMACAlgorithm.SHA256))
+
+
+@lru_cache(maxsize=16)
 def key_id(secret: str) -> str:
     """A name for a secret that says nothing about it."""
     return hashlib.sha256(f"ordercast key id {secret}".encode()).hexdigest()[:8]

@@ -8,6 +8,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -94,8 +95,7 @@ def read_token(token: str) -> Credentials:
 
 def _verified(token: str) -> dict[str, Any]:
     try:
-        header = jwt.get_unverified_header(token)
-        candidates = list(keys.verifying(header))
+        candidates = list(keys.verifying(_header(token.partition(".")[0])))
     except (jwt.InvalidTokenError, ValueError, TypeError) as invalid:
         raise BadToken(f"not a token of ours: {invalid}") from invalid
     for key, algorithm in candidates:
@@ -109,6 +109,12 @@ def _verified(token: str) -> dict[str, Any]:
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as invalid:
             raise BadToken(f"not a token of ours: {invalid}") from invalid
     raise BadToken("not a token of ours: no key of ours has signed it")
+
+
+@lru_cache(maxsize=64)
+def _header(segment: str) -> dict[str, Any]:
+    """What a token's first part says: the same for all that one key has signed, so they are read once."""
+    return jwt.get_unverified_header(f"{segment}..")
 
 
 def _decode(token: str, key: Any, algorithm: str) -> dict[str, Any]:
