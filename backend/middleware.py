@@ -70,12 +70,14 @@ class Doors:
         if scope["type"] == "lifespan":
             await self._application(scope, receive, send)
             return
-        with structlog.contextvars.bound_contextvars(
-            request_id=_request_id(scope), address=_address(scope)
-        ):
-            if scope["type"] == "websocket":
-                await self._websocket(scope, receive, send)
-            elif origins.is_preflight(scope):
+        facts = {"request_id": _request_id(scope), "address": _address(scope)}
+        if scope["type"] == "websocket":
+            # For as long as its task lives, which is its own.
+            structlog.contextvars.bind_contextvars(**facts)
+            await self._websocket(scope, receive, send)
+            return
+        with structlog.contextvars.bound_contextvars(**facts):
+            if origins.is_preflight(scope):
                 await _preflight(scope, send)
             elif routing.is_stream(scope):
                 await self._stream(scope, receive, send)

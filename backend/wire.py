@@ -47,7 +47,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._await_head()
+        if self._hurry is None:  # not the first, which the connection itself awaits
+            self._await_head()
 
     def on_headers_complete(self) -> None:
         self._head = None

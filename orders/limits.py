@@ -60,6 +60,7 @@ def admit(door: Door, *who: str) -> None:
         raise TooMany(door, _seconds_left(rate, door, who))
 
 
+@lru_cache(maxsize=4_096)
 def client(address: str) -> str:
     """What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, since one customer has all of it."""
     try:

@@ -23,11 +23,13 @@ class _Hmac(HMACAlgorithm):
     def prepare_key(self, key: str | bytes) -> bytes:
         return _prepared(key)
 
+    def check_key_length(self, key: bytes) -> str | None:
+        return _too_short(key)
 
-@lru_cache(maxsize=16)
-def _prepared(secret: str | bytes) -> bytes:
-    return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
 
+_plain = HMACAlgorithm(HMACAlgorithm.SHA256)
+_prepared = lru_cache(maxsize=16)(_plain.prepare_key)
+_too_short = lru_cache(maxsize=16)(_plain.check_key_length)
 
 jwt.unregister_algorithm(OURS)
 jwt.register_algorithm(OURS, _Hmac(HMACAlgorithm.SHA256))

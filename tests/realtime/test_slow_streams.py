@@ -52,13 +52,13 @@ async def flood(order: Order, quick: View) -> None:
         frame = json.loads(str(hint[3]))
         await announce([*hint[:3], json.dumps({**frame, "padding": PADDING})])
         version = int(str(hint[2]))
-        await quick.until(lambda v, n=version: n in v.versions[-1:], 15)  # type: ignore[misc]
+        await quick.until(lambda v, n=version: n in v.versions[-1:], 30)  # type: ignore[misc]
 
 
 async def test_streams_that_read_nothing_are_ended_and_cost_the_others_nothing(
     start_process: StartProcess, order: Order
 ) -> None:
-    server = start_process(check=NEVER, write=1.0, close_grace=0.5, linger=0.2).wait()
+    server = start_process(check=NEVER, deaf=60, write=1.0, close_grace=0.5, linger=0.2).wait()
     at = (await epoch(), 1)
     async with watching("sse", server, order.ref, token=SERVICE, cursor=at) as quick:
         await quick.in_step()
@@ -78,7 +78,7 @@ async def test_streams_that_read_nothing_are_ended_and_cost_the_others_nothing(
 async def test_a_stream_that_reads_late_gets_everything_once(
     start_process: StartProcess, order: Order
 ) -> None:
-    server = start_process(check=NEVER, write=30).wait()
+    server = start_process(check=NEVER, deaf=60, write=30).wait()
     at = (await epoch(), 1)
     async with watching("sse", server, order.ref, token=SERVICE, cursor=at) as quick:
         await quick.in_step()
@@ -94,7 +94,7 @@ async def test_a_stream_that_reads_late_gets_everything_once(
 async def _versions(slow: socket.socket, last: int) -> list[int]:
     """Read what the stream has held back, until it has told of version `last`."""
     loop, text = asyncio.get_running_loop(), b""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             text += await loop.sock_recv(slow, 1_000_000)
             frames = [_frame(block) for block in text.replace(b"\r\n", b"").split(b"data: ")[1:]]
