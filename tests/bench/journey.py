@@ -89,8 +89,7 @@ class _Journey:
             figures = self._latencies.figures()
             rate = self._closed_loop(self._size.seconds)
         finally:
-            for caller in self._callers:
-                caller.close()
+            self._hang_up()
         return {**figures, "callbacks_per_s": rate}
 
     def _all_moves(self) -> Iterator[tuple[str, int]]:
@@ -110,6 +109,7 @@ class _Journey:
 
     def _closed_loop(self, seconds: float) -> float:
         """Callbacks a second when as many as the window holds are always on their way to a page."""
+        self._hang_up()  # those that were idle are about to be closed by the server, perhaps with a callback on its way
         began, before = time.perf_counter(), self._pages.frames
         while time.perf_counter() < began + seconds:
             while self._sent - self._pages.frames < self._window:
@@ -125,6 +125,11 @@ class _Journey:
             if time.monotonic() > deadline:
                 missing = self._sent - self._pages.frames
                 raise LoadError(f"{missing} callbacks did not reach their page in {PATIENCE} s")
+
+    def _hang_up(self) -> None:
+        for caller in self._callers:
+            caller.close()
+        self._callers.clear()
 
     def _free(self) -> _Caller:
         for caller in self._callers:
