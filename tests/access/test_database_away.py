@@ -29,7 +29,7 @@ def last_words(address: str, headers: dict[str, str]) -> tuple[int, int]:
     with connect(address, additional_headers=headers, proxy=None) as socket:
         try:
             while True:
-                code = json.loads(socket.recv(20)).get("code", code)
+                code = json.loads(socket.recv(40)).get("code", code)
         except ConnectionClosed as closed:
             return code, closed.rcvd.code if closed.rcvd else 0
 

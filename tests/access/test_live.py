@@ -104,7 +104,7 @@ def _watch(
 ) -> ClientConnection:
     address = f"{server.url.replace('http', 'ws')}/ws/orders/{ref}/"
     socket = opened.enter_context(connect(address, additional_headers=headers, proxy=None))
-    while json.loads(socket.recv(10))["type"] != "synced":
+    while json.loads(socket.recv(40))["type"] != "synced":
         pass
     return socket
 

@@ -187,7 +187,7 @@ def _watch(address: str, who: Person, ref: str) -> int:
             if address.endswith("/ws/orders/"):
                 socket.send(json.dumps({"type": "hello", "subscribe": [{"order": ref}]}))
             while True:
-                frame = json.loads(socket.recv(10))
+                frame = json.loads(socket.recv(40))
                 if frame["type"] == "synced":
                     return 101
                 if frame["type"] == "error":

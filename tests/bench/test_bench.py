@@ -94,7 +94,7 @@ def test_each_bench_runs_and_ends_with_its_line() -> None:
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 
@@ -120,7 +120,7 @@ def test_the_admins_bench_asks_for_every_page_and_reads_what_each_statement_read
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 

@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser.chromium import FLAGS, chromium_path
 from tests.browser.shop import Shop
 from tests.realtime.conftest import start_process, start_server
 
 __all__ = ["FLAGS", "start_process", "start_server"]
+
+expect.set_options(timeout=60_000)  # what never comes, and not what is slow
 
 
 @pytest.fixture(scope="module")

@@ -42,12 +42,12 @@ class Listener:
         self.page.wait_for_function(
             "([status, transport]) => stream.status === status && (!transport || stream.transport === transport)",
             arg=[status, transport],
-            timeout=20_000,
+            timeout=60_000,
         )
 
     def has_heard(self, version: int) -> None:
         self.page.wait_for_function(
-            "version => stream.version >= version", arg=version, timeout=20_000
+            "version => stream.version >= version", arg=version, timeout=60_000
         )
 
     @property

@@ -95,7 +95,7 @@ def test_the_page_of_a_run_fills_as_the_worker_goes_on(
 
     choose(page, server, "Force refresh from provider", *orders)
 
-    expect(page.get_by_role("status")).to_have_text("All 6 orders are done.", timeout=20_000)
+    expect(page.get_by_role("status")).to_have_text("All 6 orders are done.")
     expect(page.locator("[data-status=done]")).to_have_count(6)
     said = page.evaluate("window.said")
     assert said[0] == "0 of 6 done."

@@ -57,12 +57,12 @@ def number(page: Page, tile: str) -> str:
 
 
 def shows(page: Page, tile: str, count: int) -> None:
-    expect(page.locator(f"[data-tile={tile}] .number")).to_have_text(str(count), timeout=8_000)
+    expect(page.locator(f"[data-tile={tile}] .number")).to_have_text(str(count))
 
 
 def is_live(page: Page, how: str = "live") -> None:
     place = page.locator("[data-board-connection]")
-    expect(place).to_have_attribute("data-board-connection", how, timeout=10_000)
+    expect(place).to_have_attribute("data-board-connection", how)
 
 
 def test_the_board_moves_when_an_order_moves(server: Server, staff: Reader) -> None:
@@ -143,7 +143,7 @@ def test_an_open_board_ends_with_its_log_in(server: Server, staff: Reader) -> No
 
     Session.objects.all().delete()
 
-    expect(page).to_have_url(f"{server.url}/login/?next=/board/", timeout=20_000)
+    expect(page).to_have_url(f"{server.url}/login/?next=/board/")
 
 
 def test_the_charts_are_drawn_and_told_as_a_table(server: Server, staff: Reader) -> None:

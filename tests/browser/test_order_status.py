@@ -62,7 +62,7 @@ def is_live(page: Page, how: str = "live") -> None:
     page.wait_for_function(
         "how => [...document.querySelectorAll('order-status')].every(({ stream }) => stream?.status === how)",
         arg=how,
-        timeout=20_000,
+        timeout=60_000,
     )
 
 

@@ -47,7 +47,7 @@ def is_live(page: Page) -> None:
 
 
 def headline(page: Page, words: str) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text(words, timeout=5_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text(words)
 
 
 def test_the_page_turns_in_german(server: Server, german: Reader) -> None:
@@ -214,7 +214,7 @@ def test_a_cancellation_that_waits_turns_my_orders_too(server: Server, reader: R
 
     in_stream(order, CancellationRequested())
 
-    expect(page.locator("[data-short]")).to_have_text("Being cancelled", timeout=5_000)
+    expect(page.locator("[data-short]")).to_have_text("Being cancelled")
 
 
 def test_the_order_number_is_copied_whole(server: Server, reader: Reader) -> None:

@@ -17,7 +17,7 @@ def test_every_chapter_of_the_story_ends_well() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 
