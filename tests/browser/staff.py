@@ -1,7 +1,5 @@
 """Staff in the browser: a session of theirs, a Celery worker, and the demo's sandbox behind them."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,10 +7,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import BrowserContext
 
-from backend.readiness import worker_answers
-from tests.realtime.serving import ROOT, Server
+from tests.realtime.serving import Server
 from tests.sandbox import SandboxProcess
-from tests.waiting import eventually
+from tests.working import a_worker
 
 
 def log_in(context: BrowserContext, server: Server, user: User) -> None:
@@ -28,21 +25,11 @@ def worker(
     child_environment: dict[str, str], provider: SandboxProcess, database: None, valkey: object
 ) -> Iterator[None]:
     """A real Celery worker that knows the sandbox."""
-    command = [
-        *(sys.executable, "-m", "celery", "-A", "backend", "worker", "--pool", "threads"),
-        *("-Q", "ordercast", "--concurrency", "4", "--loglevel", "WARNING"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    ]
     environment = {
         **child_environment,
         "ORDERCAST_HOUSE_URL": provider.url,
         "ORDERCAST_HOUSE_KEY": provider.key,
         "ORDERCAST_HOUSE_WEBHOOK_SECRETS": provider.secret,
     }
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        eventually(worker_answers, 60, saying="the worker answered")
+    with a_worker(environment, concurrency=4):
         yield
-    finally:
-        process.kill()
-        process.wait()

@@ -1,7 +1,5 @@
 """Announcements are done where they are received: nothing that takes long in the worker's pool holds them up."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +8,10 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from backend.readiness import worker_answers
 from orders.models.rows import execute, fetch
 from realtime import groups
-from tests.story.stack import ROOT
 from tests.waiting import eventually
+from tests.working import a_worker
 from workers import tasks
 
 REF = "0" * 32
@@ -25,16 +22,8 @@ def worker_of_one(
     child_environment: dict[str, str], database: None, valkey: redis.Redis
 ) -> Iterator[None]:
     """A worker that can do one thing at a time."""
-    words = "-A backend worker --pool threads --concurrency 1 -Q ordercast --without-mingle"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "celery", *words.split()], cwd=ROOT, env=child_environment
-    )
-    try:
-        eventually(worker_answers, 60, saying="the worker answered")
+    with a_worker(child_environment, concurrency=1):
         yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.mark.stack
