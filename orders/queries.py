@@ -1,11 +1,12 @@
 """Every read of orders and their journal."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from pydantic_core import from_json, to_json
 
 from orders import events
 from orders.events import EventRecord
@@ -13,14 +14,17 @@ from orders.models import JournalEpoch, Order, OrderEvent
 
 TAIL_LIMIT = 300  # events; a reader further behind gets a snapshot instead
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _FACTS = ("total", "currency", "captured", "refunded", "disputed", "needs_review")
 
-# One statement, so heads, tails and epoch are of one moment. The lateral join reads each tail by its index.
+# One statement, so heads, tails and epoch are of one moment. The lateral join reads each tail by its index. What is
+# asked comes as one JSON text, and times as microseconds: psycopg and Django take a list and a time apart in Python.
 _STREAMS = """
 SELECT (SELECT word FROM orders_journalepoch LIMIT 1), o.ref, o.version, o.state, o.total, o.currency, o.captured,
        o.refunded, o.disputed, o.needs_review,
-       e.version, e.type, e.schema, e.data, e.state, e.facts, e.source, e.actor, e.at
-  FROM unnest(%s::text[], %s::int[]) AS wanted(ref, after)
+       e.version, e.type, e.schema, e.data, e.state, e.facts, e.source, e.actor,
+       (extract(epoch FROM e.at) * 1000000)::bigint
+  FROM (SELECT key AS ref, value::int AS after FROM json_each_text(%s)) AS wanted
   JOIN orders_order o ON o.ref = wanted.ref
   LEFT JOIN LATERAL (
        SELECT * FROM orders_orderevent
@@ -65,7 +69,7 @@ def read_streams(after: Mapping[str, int]) -> Reading:
     # A cursor beyond what a column can hold is merely in the future.
     held = {ref: min(max(version, 0), 2_147_483_647) for ref, version in after.items()}
     with connection.cursor() as cursor:
-        cursor.execute(_STREAMS, [list(held), list(held.values()), TAIL_LIMIT])
+        cursor.execute(_STREAMS, [to_json(held).decode(), TAIL_LIMIT])
         rows = cursor.fetchall()
     if not rows:
         return Reading(epoch=epoch(), streams={})
@@ -96,11 +100,11 @@ def _record(ref: str, word: str, row: Sequence[Any]) -> EventRecord:
         version=version,
         type=kind,
         state=state,
-        data=events.upcast(kind, schema, json.loads(data)),
-        facts=json.loads(facts),
+        data=events.upcast(kind, schema, from_json(data)),
+        facts=from_json(facts),
         source=source,
         actor=actor,
-        at=at,
+        at=_EPOCH + timedelta(microseconds=at),
     )
 
 

@@ -58,6 +58,10 @@ class Credentials:
     session_key: str = ""
     password_mark: str = ""
 
+    def __hash__(self) -> int:
+        # Few of its fields are enough, and it is asked for often.
+        return hash((self.token_id, self.session_key, self.subject))
+
     @property
     def user_id(self) -> int | None:
         return int(self.subject) if self.kind in {Kind.SESSION, Kind.USER} else None

@@ -7,12 +7,12 @@ so that a process can ask about all its sockets every few seconds.
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
+from pydantic_core import to_json
 
 from orders.access.credentials import (
     BadToken,
@@ -119,11 +119,13 @@ def _names(credentials: Credentials) -> list[str]:
     return names
 
 
+# What is asked comes as JSON: of a list, psycopg quotes each name in Python.
 _STANDING = """
 SELECT 'session', session_key, '', NULL::timestamptz FROM django_session
-  WHERE session_key = ANY(%s) AND expire_date > now()
- UNION ALL SELECT 'user', id::text, password, NULL FROM {users} WHERE id = ANY(%s) AND is_active
- UNION ALL SELECT 'revoked', what, '', at FROM {revocations} WHERE what = ANY(%s)
+  WHERE session_key IN (SELECT json_array_elements_text(%s)) AND expire_date > now()
+ UNION ALL SELECT 'user', id::text, password, NULL FROM {users}
+  WHERE id IN (SELECT json_array_elements_text(%s)::bigint) AND is_active
+ UNION ALL SELECT 'revoked', what, '', at FROM {revocations} WHERE what IN (SELECT json_array_elements_text(%s))
 """
 
 
@@ -139,13 +141,15 @@ class _Standing:
             users=connection.ops.quote_name(users._meta.db_table),  # noqa: SLF001 — Django's documented name
             revocations=connection.ops.quote_name(Revocation._meta.db_table),  # noqa: SLF001 — the same
         )
-        asked: list[list[Any]] = [
-            sorted({c.session_key for c in many if c.session_key}),
-            sorted({c.user_id for c in many if c.user_id is not None}),
-            sorted({name for c in many for name in _names(c)}),
-        ]
+        sessions, ids, names = set[str](), set[int](), set[str]()
+        for each in many:
+            names.update(_names(each))
+            if each.session_key:
+                sessions.add(each.session_key)
+            if (user_id := each.user_id) is not None:
+                ids.add(user_id)
         with connection.cursor() as cursor:
-            cursor.execute(sql, asked)
+            cursor.execute(sql, [to_json(each).decode() for each in (sessions, ids, names)])
             for kind, value, password, at in cursor.fetchall():
                 if kind == "session":
                     self._sessions.add(value)
@@ -161,7 +165,7 @@ class _Standing:
             # A session is taken back by ending it; a revoked user's tokens say nothing about a new log-in.
             return credentials.session_key in self._sessions
         issued_at = credentials.issued_at
-        return not any(
+        return not self._revoked or not any(
             issued_at is None or issued_at <= self._revoked[name]
             for name in _names(credentials)
             if name in self._revoked
