@@ -4,28 +4,32 @@ The senders of WebSockets and event streams are handed through as they are: the 
 """
 
 import asyncio
-import json
 import logging
+import random
 import re
 import time
-import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 
 import structlog
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 
-from orders import limits
-from orders.limits import Door, TooMany
-from realtime import origins, routing
+from backend.refusals import (
+    Message,
+    Refused,
+    Scope,
+    Send,
+    admit_handshake,
+    answer,
+    check_host,
+    check_origin,
+    deny,
+)
+from realtime import handshake, hub, origins, routing
+from realtime.handshake import Newcomer
 
 log = logging.getLogger(__name__)
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KB = 1024
@@ -54,12 +58,6 @@ _HEADERS = {
 }
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, code: str, detail: str, **headers: str) -> None:
-        super().__init__(detail)
-        self.status, self.code, self.headers = status, code, headers
-
-
 class Doors:
     """The outermost ASGI application."""
 
@@ -70,7 +68,7 @@ class Doors:
         if scope["type"] == "lifespan":
             await self._application(scope, receive, send)
             return
-        facts = {"request_id": _request_id(scope), "address": _address(scope)}
+        facts = _facts(_header(scope, b"x-request-id"), _address(scope))
         if scope["type"] == "websocket":
             # For as long as its task lives, which is its own.
             structlog.contextvars.bind_contextvars(**facts)
@@ -86,21 +84,41 @@ class Doors:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            _check_host(scope)
-            _check_origin(scope)
-            _admit_handshake(scope)
-        except _Refused as refused:
+            check_host(_header(scope, b"host"))
+            check_origin(origins.decoded(scope["headers"]))
+            admit_handshake(_address(scope))
+        except Refused as refused:
             await receive()
-            await _deny(scope, send, refused)
+            await deny(scope, send, refused)
         else:
             await self._application(scope, receive, send)
 
+    def newcomer(
+        self, target: str, headers: Mapping[bytes, str], subprotocols: list[str], address: str
+    ) -> Newcomer | None:
+        """Whom a handshake brings, if it asks for a socket of orders and no door is closed to it.
+
+        None: it has to come through `__call__`, which finds the same and says so.
+        """
+        try:
+            check_host(headers.get(b"host", ""))
+            check_origin(headers)
+            asked = handshake.Handshake(target)
+            # Before any token is looked at.
+            admit_handshake(address)
+        except (ValueError, Refused, hub.Refused):
+            return None
+        context = copy_context()
+        facts = _facts(headers.get(b"x-request-id", ""), address)
+        context.run(structlog.contextvars.bind_contextvars, **facts)
+        return asked.newcomer(headers, subprotocols, context)
+
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            _check_host(scope)
-            _admit_handshake(scope)
-        except _Refused as refused:
-            await _answer(send, refused)
+            check_host(_header(scope, b"host"))
+            admit_handshake(_address(scope))
+        except Refused as refused:
+            await answer(send, refused)
         else:
             await self._application(scope, receive, send)
 
@@ -110,17 +128,17 @@ class Doors:
         ):
             scope = {**scope, "headers": [h for h in scope["headers"] if h[0] != b"cookie"]}
         began = time.perf_counter()
-        answer = _Answer(scope, send)
+        answering = _Answer(scope, send)
         try:
-            _check_host(scope)
+            check_host(_header(scope, b"host"))
             guarded = _Body(scope, receive)
-            await self._application(scope, guarded.receive, answer.send)
-        except _Refused as refused:
-            if answer.status:
+            await self._application(scope, guarded.receive, answering.send)
+        except Refused as refused:
+            if answering.status:
                 raise  # too late to say so: the server cuts the connection
-            await _answer(answer.send, refused)
+            await answer(answering.send, refused)
         finally:
-            _tell(scope, answer.status, time.perf_counter() - began)
+            _tell(scope, answering.status, time.perf_counter() - began)
 
 
 class _Body:
@@ -144,7 +162,7 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise _Refused(
+            raise Refused(
                 408, "too_slow", f"The body did not come within {BODY_TIME:g} s."
             ) from None
         self._size += len(message.get("body", b""))
@@ -153,8 +171,8 @@ class _Body:
             raise self._too_large()
         return message
 
-    def _too_large(self) -> _Refused:
-        return _Refused(
+    def _too_large(self) -> Refused:
+        return Refused(
             413, "too_large", f"The body is larger than {self._limit // KB} KB.", connection="close"
         )
 
@@ -190,71 +208,19 @@ class _Answer:
         return next((p for prefix, p in _POLICIES if self._path.startswith(prefix)), _SELF)
 
 
-def _check_host(scope: Scope) -> None:
-    """Or a name that an attacker lets point here would be believed. Django says so too, with a traceback each time."""
-    domain, _ = split_domain_port(_header(scope, b"host"))
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
-        raise _Refused(
-            400, "bad_host", "This host is not served here; ORDERCAST_HOSTS names those that are."
-        )
-
-
-def _check_origin(scope: Scope) -> None:
-    if not origins.is_welcome(origins.decoded(scope["headers"])):
-        raise _Refused(
-            403,
-            "foreign_origin",
-            "Pages of this site are not served here; ORDERCAST_ORIGINS names those that are.",
-        )
-
-
 async def _preflight(scope: Scope, send: Send) -> None:
     """A browser asks before it sends a grant for a page of another site."""
     headers = origins.decoded(scope["headers"])
     try:
-        _check_host(scope)
-        _check_origin(scope)
-    except _Refused as refused:
-        await _answer(send, refused)
+        check_host(_header(scope, b"host"))
+        check_origin(headers)
+    except Refused as refused:
+        await answer(send, refused)
         return
     await send(
         {"type": "http.response.start", "status": 204, "headers": origins.preflight(headers)}
     )
     await send({"type": "http.response.body"})
-
-
-def _admit_handshake(scope: Scope) -> None:
-    try:
-        limits.admit(Door.HANDSHAKE, limits.client(_address(scope)))
-    except TooMany as many:
-        headers = {"retry-after": str(many.retry_after)}
-        raise _Refused(429, "too_many_requests", str(many), **headers) from None
-
-
-async def _deny(scope: Scope, send: Send, refused: _Refused) -> None:
-    if "websocket.http.response" in scope.get("extensions", {}):
-        await _answer(send, refused, "websocket.http.response")
-    else:
-        await send({"type": "websocket.close"})  # before it is accepted: the handshake gets a 403
-
-
-async def _answer(send: Send, refused: _Refused, kind: str = "http.response") -> None:
-    problem = {
-        "type": "about:blank",
-        "title": refused.code.replace("_", " ").capitalize(),
-        "status": refused.status,
-        "code": refused.code,
-        "detail": str(refused),
-    }
-    body = json.dumps(problem).encode()
-    headers = {
-        "content-type": "application/problem+json",
-        "content-length": str(len(body)),
-        **refused.headers,
-    }
-    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": f"{kind}.start", "status": refused.status, "headers": encoded})
-    await send({"type": f"{kind}.body", "body": body})
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
@@ -266,10 +232,12 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
     )
 
 
-def _request_id(scope: Scope) -> str:
-    """The one that a proxy has given it, if it makes sense, or a new one."""
-    given = _header(scope, b"x-request-id")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def _facts(given_id: str, address: str) -> dict[str, str]:
+    """What log lines say of a request. Its id is the one that a proxy has given it, if that makes sense."""
+    is_good = _REQUEST_ID.fullmatch(given_id)
+    # uuid4 would ask the system, and let another thread go first.
+    made = f"{random.getrandbits(128):032x}"
+    return {"request_id": given_id if is_good else made, "address": address}
 
 
 def _header(scope: Scope, name: bytes) -> str:

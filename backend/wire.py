@@ -8,6 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from backend.wire_at_once import opened
 from backend.wire_websocket import WebSocketProtocol, is_plain
 
 MAX_HEAD = 64 * 1024  # bytes: request line and headers, of which the largest real ones are cookies
@@ -62,8 +63,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse_unread()
             return
         self.connections.discard(self)
-        protocol = WebSocketProtocol(self.config, self.server_state, self.app_state)
-        protocol.open(self)
+        protocol: WebSocketProtocol | None = opened(self)
+        if protocol is None:
+            protocol = WebSocketProtocol(self.config, self.server_state, self.app_state)
+            protocol.open(self)
         self.transport.set_protocol(protocol)
         # It and this object hold each other, and would wait for the garbage collector.
         del self.parser

@@ -22,6 +22,7 @@ from orders.access import Credentials, Kind, Lapse, Scope
 from realtime import origins
 from realtime.coalescing import Window
 from realtime.database import DatabaseThreads
+from realtime.groups import is_ref
 from realtime.messages import Close
 
 _threads = DatabaseThreads("access", 2)
@@ -60,12 +61,12 @@ class Access:
 
     async def visible(self, refs: Iterable[str]) -> set[str]:
         """Which of `refs` may be seen. Of those that a service or a grant names, also ones that do not exist:
-        reading them tells.
+        reading them tells. What cannot be the name of an order is never among them.
 
         Raises `Denied` where a token has run out meanwhile, and the database's errors; the configured service token
         alone needs no database.
         """
-        wanted = set(refs)
+        wanted = set(filter(is_ref, refs))
         if any(_is_configured_service(each) for each in self.credentials):
             return wanted
         if self.session_key is not None:
@@ -95,8 +96,14 @@ def access_of(scope: Mapping[str, Any]) -> Access:
 
     A page of another site may bring a token, but never rides on its visitor's cookies.
     """
-    headers = origins.decoded(scope["headers"])
     query = parse_qs(scope["query_string"].decode("latin-1"))
+    return access_in(origins.decoded(scope["headers"]), query, scope.get("subprotocols", ()))
+
+
+def access_in(
+    headers: Mapping[bytes, str], query: Mapping[str, list[str]], subprotocols: Iterable[str]
+) -> Access:
+    """The same, of a handshake that is taken apart already."""
     found = Access()
     tokens = query.get("token", [])[:1]
     scheme, _, bearer = headers.get(b"authorization", "").partition(" ")
@@ -105,13 +112,13 @@ def access_of(scope: Mapping[str, Any]) -> Access:
     # A browser can set no header on a WebSocket, and an address ends up in logs: this is its third way.
     tokens += [
         offered.removeprefix(IN_SUBPROTOCOL)
-        for offered in scope.get("subprotocols", ())
+        for offered in subprotocols
         if offered.startswith(IN_SUBPROTOCOL)
     ]
     for token in tokens:
         found.add(token)
-    if origins.is_own(headers):
-        cookies = parse_cookie(headers.get(b"cookie", ""))
+    if b"cookie" in headers and origins.is_own(headers):
+        cookies = parse_cookie(headers[b"cookie"])
         found.session_key = cookies.get(settings.SESSION_COOKIE_NAME) or None
     return found
 
@@ -135,6 +142,8 @@ _Answer = tuple[dict[Credentials, Lapse], set[str]]
 def _seen(asks: Sequence[_Ask]) -> list[_Answer]:
     """For each ask, what has lapsed of its credentials, and what the others let it see."""
     lapses = access.lapsed(frozenset().union(*(many for many, _ in asks)))
+    if not lapses:
+        return [({}, _seen_by(many, wanted)) for many, wanted in asks]
     return [
         (
             {each: lapses[each] for each in many & lapses.keys()},
@@ -163,20 +172,17 @@ class _Asking:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
-        self._window = Window()
+        self._window = Window(self._flush)
 
     def ask(self, many: frozenset[Credentials], wanted: set[str]) -> "asyncio.Future[_Answer]":
         """Raises the database's errors."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[_Answer] = loop.create_future()
-        if not self._waiting:
-            loop.call_later(self._window.seconds, self._flush)
+        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(((many, wanted), answer))
+        self._window.ask()
         return answer
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        self._window.closed(len(waiting))
         for start in range(0, len(waiting), ASKS_PER_QUERY):
             part = waiting[start : start + ASKS_PER_QUERY]
             task = asyncio.get_running_loop().create_task(self._answer(part), name="access")

@@ -68,11 +68,6 @@ class Connection:
         self.heard_at = self.ping_at = now
         self.leave_at = self.close_at = float("inf")
 
-    async def synchronise(self, subscriptions: "list[Subscription]") -> None:
-        """Bring these in step; whoever is behind the connection hears of what does not exist."""
-        for unknown in await self.hub.synchronise(subscriptions):
-            self.refuse(unknown.topic.key, Close.FORBIDDEN)
-
     def refuse(self, key: str, why: Close) -> None:
         """Tell whoever is behind the connection that one of its topics is over."""
         if self.on_refused is not None and not self.is_closed:
@@ -86,7 +81,11 @@ class Connection:
             self.owed = self.owed if self.owed is not None else deque(maxlen=MAX_OWED)
             self.owed.append(frame)
             return
-        self._drive(frame.message(self.wire))
+        whole = self.wire.whole
+        if whole and self.protocol is not None and transport.is_writable(self.protocol):
+            self.protocol.transport.write(whole(frame))
+        else:
+            self._drive(frame.message(self.wire))
 
     def fail(self, code: Close, message: str) -> None:
         """Say what was wrong, then close. On a connection that cannot write, both go behind what is buffered."""
@@ -146,7 +145,7 @@ class Connection:
         while self.owed and not self.is_lagging:
             self._drive(self.owed.popleft().message(self.wire))
         if not (self.is_lagging or self.is_closed):
-            await self.synchronise(list(self.subscriptions.values()))
+            self.hub.catching_up.soon(self.subscriptions.values())
 
     def _drive(self, message: Message) -> None:
         sending = self.send(message)

@@ -1,66 +1,27 @@
-"""The WebSocket side of the protocol `orders.v1`: what a client says, put to the hub. Events do not pass here.
+"""Sockets of `orders.v1` as any ASGI server opens them. Ours goes a shorter way, `realtime.handshake`, to the same end.
 
 A Channels consumer without a channel of its own, and without Channels' dispatch, which costs a thread's hop for each
 message.
 """
 
-import asyncio
 import logging
-import time
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from realtime import process
 from realtime.auth import Denied, access_of
-from realtime.connection import Connection
-from realtime.database import PASSING_ERRORS
-from realtime.frames import WEBSOCKET, Frame
-from realtime.groups import order_topic
-from realtime.hub import Refused, Wish
-from realtime.messages import (
-    BARE_PING,
-    BARE_PONG,
-    MESSAGE_BURST,
-    MESSAGES_PER_SECOND,
-    SUBPROTOCOL,
-    BadFrame,
-    ClientFrame,
-    ClientPing,
-    Close,
-    Error,
-    Hello,
-    Refresh,
-    Subscribe,
-    Unsubscribe,
-    Wanted,
-    Welcome,
-    parse_client_frame,
-)
+from realtime.hub import Refused
+from realtime.messages import SUBPROTOCOL, Error
+from realtime.order_socket import OrderSocket, asked_by_address
 
 logger = logging.getLogger(__name__)
-
-PONG = Frame("pong", BARE_PONG)
-
-
-@lru_cache(maxsize=8)
-def _welcome(ping: float, silence: float) -> Frame:
-    """The same for all, so it is encoded once."""
-    welcome = Welcome(heartbeat_ms=int(ping * 1000), silence_ms=int(silence * 1000))
-    return Frame("welcome", welcome.encode())
 
 
 class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no types
     """One socket: of one order (`/ws/orders/<ref>/`) or of many (`/ws/orders/`)."""
 
-    connection: Connection
-
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        self.scope = scope
-        self.ref: str | None = scope["url_route"]["kwargs"].get("ref")
-        self.allowance, self.allowed_at = float(MESSAGE_BURST), time.monotonic()
         await receive()  # websocket.connect
         # A client that offers only other subprotocols is accepted without one: RFC 6455 (4.2.2) lets it decide.
         offered = scope.get("subprotocols", [])
@@ -70,7 +31,8 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
                 "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None,
             }
         )
-        if not await self._begin(send):
+        socket = await _opened(scope, send)
+        if socket is None:
             # To return from a handshake that a stopping server has broken off is an error in its log.
             while (await receive())["type"] != "websocket.disconnect":
                 pass
@@ -79,153 +41,29 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
         scope["headers"].clear()
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
-                self._hear(message)
+                socket.hear(message.get("text"))
         finally:
-            self.connection.gone()
+            socket.connection.gone()
 
-    async def _begin(self, send: Any) -> bool:
+
+async def _opened(scope: dict[str, Any], send: Any) -> OrderSocket | None:
+    """None: the socket is refused, and told so."""
+    ref = scope["url_route"]["kwargs"].get("ref")
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    try:
+        socket = OrderSocket(send, None if ref is None else asked_by_address(ref, query))
+    except Refused as refused:
+        error = Error(code=refused.code, message=str(refused))
         try:
-            self.connection = process.running().connect(send, WEBSOCKET)
-        except Refused as refused:
-            error = Error(code=refused.code, message=str(refused))
-            try:
-                await send({"type": "websocket.send", "text": error.encode()})
-                await send(
-                    {"type": "websocket.close", "code": int(refused.code), "reason": str(refused)}
-                )
-            except RuntimeError as broken_off:
-                logger.debug("a refused socket is gone: %r", broken_off)
-            return False
-        self.connection.on_refused = self._refuse
-        times = self.connection.hub.timing
-        self.connection.write(_welcome(times.ping, times.silence))
-        try:
-            self.connection.access = access_of(self.scope)
-        except Denied as denied:
-            self.connection.fail(denied.code, str(denied))
-            return True
-        if self.connection.access.is_empty:
-            asyncio.get_running_loop().call_later(times.hello, self._still_unknown)
-        elif self.ref is not None:
-            self._watch([self._asked_by_address(self.ref)])
-        return True
-
-    def _asked_by_address(self, ref: str) -> Wanted:
-        query = parse_qs(self.scope["query_string"].decode("latin-1"))
-        epoch, version = query.get("epoch", [None])[0], query.get("version", [""])[0]
-        # A cursor that makes no sense is no cursor: the answer is a snapshot.
-        held = (
-            int(version) if version.isascii() and version.isdigit() and len(version) < 16 else None
-        )
-        return Wanted.model_construct(order=ref, epoch=epoch, version=held, grant=None)
-
-    def _still_unknown(self) -> None:
-        if self.connection.access.is_empty and not self.connection.is_closed:
-            self._no_credentials()
-
-    def _no_credentials(self) -> None:
-        self.connection.fail(
-            Close.NO_CREDENTIALS,
-            "say who you are: ?token=, Authorization: Bearer, a session, or hello with a token",
-        )
-
-    def _hear(self, message: dict[str, Any]) -> None:
-        connection = self.connection
-        connection.heard_at = time.monotonic()
-        if connection.is_closed:
-            return
-        if not self._is_within_rate(connection.heard_at):
-            connection.fail(Close.BAD_MESSAGE, f"at most {MESSAGES_PER_SECOND} messages a second")
-            return
-        text = message.get("text")
-        if text is None:
-            connection.fail(Close.BAD_MESSAGE, "frames are text, this one is binary")
-            return
-        if text == BARE_PING:
-            connection.speaks = True
-            connection.write(PONG)
-            return
-        try:
-            self._obey(parse_client_frame(text))
-        except (BadFrame, Refused, Denied) as wrong:
-            connection.fail(wrong.code, str(wrong))
-
-    def _is_within_rate(self, now: float) -> bool:
-        gained = (now - self.allowed_at) * MESSAGES_PER_SECOND
-        self.allowance, self.allowed_at = min(self.allowance + gained, MESSAGE_BURST) - 1, now
-        return self.allowance >= 0
-
-    def _obey(self, frame: ClientFrame) -> None:
-        match frame:
-            case ClientPing():
-                self.connection.speaks = True
-            case Hello():
-                self._hello(frame)
-            case Subscribe():
-                self._watch(frame.subscribe)
-            case Unsubscribe():
-                for ref in frame.orders:
-                    self.connection.hub.unsubscribe(self.connection, order_topic(ref))
-            case Refresh():
-                self.connection.access.add(frame.token)
-
-    def _hello(self, hello: Hello) -> None:
-        was_empty = self.connection.access.is_empty
-        if hello.token is not None:
-            self.connection.access.add(hello.token)
-        if self.ref is not None and was_empty and not self.connection.access.is_empty:
-            self._watch([self._asked_by_address(self.ref)])
-        self._watch(hello.subscribe)
-
-    def _watch(self, wanted: list[Wanted]) -> None:
-        # A grant that is no good is as good as none: whether its order may be seen without it is decided as ever.
-        expired = {each.order for each in wanted if self._grant_has_expired(each)}
-        if self.connection.access.is_empty and expired:
-            self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
-        elif self.connection.access.is_empty:
-            self._no_credentials()
-        elif wanted:
-            # Not awaited here: a socket whose orders are being read still answers, and notices that it is gone.
-            self.connection.hub.supervisor.spawn(self._subscribe(wanted, expired), "subscribe")
-
-    def _grant_has_expired(self, wanted: Wanted) -> bool:
-        try:
-            if wanted.grant is not None:
-                self.connection.access.add(wanted.grant)
-        except Denied as denied:
-            return denied.code is Close.TOKEN_EXPIRED
-        return False
-
-    async def _subscribe(self, wanted: list[Wanted], expired: set[str]) -> None:
-        try:
-            visible = await self.connection.access.visible(each.order for each in wanted)
-        except Denied as denied:
-            self.connection.fail(denied.code, str(denied))
-            return
-        except PASSING_ERRORS as error:
-            logger.warning("cannot ask what a session may see: %s", error)
-            self.connection.fail(Close.INTERNAL, "cannot ask who you are now; come back")
-            return
-        for each in wanted:
-            if each.order not in visible:
-                why = Close.TOKEN_EXPIRED if each.order in expired else Close.FORBIDDEN
-                self._refuse(each.order, why)
-        if self.connection.is_closed:
-            return
-        wishes = [
-            Wish(order_topic(w.order), w.epoch, w.version) for w in wanted if w.order in visible
-        ]
-        try:
-            subscriptions = self.connection.hub.subscribe(self.connection, wishes)
-        except Refused as refused:
-            self.connection.fail(refused.code, str(refused))
-            return
-        await self.connection.synchronise(subscriptions)
-
-    def _refuse(self, ref: str, why: Close) -> None:
-        """It may not be seen, or no longer: the end of a socket that is about this order, else of this wish only."""
-        if ref == self.ref:
-            self.connection.fail(why, why.meaning)
-            return
-        error = Error(code=why, message=why.meaning, order=ref)
-        self.connection.write(Frame("error", error.encode()))
+            await send({"type": "websocket.send", "text": error.encode()})
+            await send(
+                {"type": "websocket.close", "code": int(refused.code), "reason": str(refused)}
+            )
+        except RuntimeError as broken_off:
+            logger.debug("a refused socket is gone: %r", broken_off)
+        return None
+    try:
+        socket.enter(access_of(scope))
+    except Denied as denied:
+        socket.connection.fail(denied.code, str(denied))
+    return socket

@@ -4,6 +4,7 @@ A topic is `<kind>:<key>`; each kind has a reader of its own (`journal_reader`).
 letters, digits, `-`, `_` and `.`, so a topic's group replaces the colon.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,14 @@ ORDER = "order"
 HINT = "ordercast.hint"
 ECHO = "ordercast.echo"
 
+_REF = re.compile(r"[0-9a-f]{32}")
+
 Hint = tuple[str, int, str]  # epoch, version, the encoded frame
+
+
+def is_ref(text: str) -> bool:
+    """Whether an order can be called that; only such names are put to the database, which takes no NUL."""
+    return _REF.fullmatch(text) is not None
 
 
 def order_topic(ref: str) -> str:

@@ -85,8 +85,7 @@ class JournalReader:
     def __init__(self, source: Source, threads: DatabaseThreads, supervisor: Supervisor) -> None:
         self._source, self._threads, self._supervisor = source, threads, supervisor
         self._asked: dict[str, list[_Ask]] = {}
-        self._is_scheduled = False
-        self._window = Window()
+        self._window = Window(self._flush)
         self.queries = 0
         self.failures = 0  # in a row
 
@@ -104,14 +103,10 @@ class JournalReader:
 
     def _ask(self, key: str, ask: _Ask) -> None:
         self._asked.setdefault(key, []).append(ask)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_later(self._window.seconds, self._flush)
+        self._window.ask()
 
     def _flush(self) -> None:
-        self._is_scheduled = False
         asked, self._asked = list(self._asked.items()), {}
-        self._window.closed(len(asked))
         for start in range(0, len(asked), STREAMS_PER_QUERY):
             batch = dict(asked[start : start + STREAMS_PER_QUERY])
             self._supervisor.spawn(self._answer(batch), f"{self._source.kind} read")

@@ -3,7 +3,6 @@
 Right without JavaScript; live with it. In which language, `backend.languages` decides.
 """
 
-import re
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -25,13 +24,12 @@ from orders.models import Order, Payment
 from orders.payments.base import PaymentStatus
 from orders.serialising import page_url
 from orders.states import UNPAID
-from realtime import order_view, receipt_view, words
+from realtime import groups, order_view, receipt_view, words
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 LISTED = 25  # orders on each page of "my orders"
 
-_REF = re.compile("[0-9a-f]{32}")
 _OPEN = ("intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
 # No script or style stands in a page, so the strictest policy serves. A WebSocket to the page's own host is 'self'.
 _POLICY = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
@@ -115,7 +113,7 @@ def _with(grant: str, name: str, ref: str) -> str:
 
 def _visible(request: HttpRequest, ref: str, grant: str) -> tuple[Order | None, bool]:
     """The order if it may be seen, and whether the link to it has run out."""
-    if not _REF.fullmatch(ref):
+    if not groups.is_ref(ref):
         return None, False
     may_see = bool(access.visible_refs(request.user, [ref]))
     has_run_out = False

@@ -23,7 +23,6 @@ from realtime.messages import Close
 logger = logging.getLogger(__name__)
 
 PATH = re.compile(r"^/api/orders/(?P<ref>[^/]+)/stream/?$")
-_REF = re.compile(r"[0-9a-f]{32}")
 _CURSOR = re.compile(r"(?P<epoch>[^:\s]{1,64}):(?P<version>[0-9]{1,15})")
 STATUS = {
     Close.NO_CREDENTIALS: (401, "unauthenticated"),
@@ -91,7 +90,7 @@ class Stream:
         if access.is_empty:
             raise Denied(Close.NO_CREDENTIALS, "a token or a session is needed")
         try:
-            seen = await access.visible([self.ref]) if _REF.fullmatch(self.ref) else set()
+            seen = await access.visible([self.ref])
         except PASSING_ERRORS as error:
             logger.warning("cannot ask what a session may see: %s", error)
             raise Denied(Close.INTERNAL, "cannot ask who you are now; come back") from error
@@ -111,7 +110,7 @@ class Stream:
         epoch, version = self._cursor()
         wish = Wish(order_topic(self.ref), epoch, version)
         subscriptions = connection.hub.subscribe(connection, [wish])
-        connection.hub.supervisor.spawn(connection.synchronise(subscriptions), "subscribe")
+        connection.hub.catching_up.soon(subscriptions)
         leaving = asyncio.ensure_future(self._client_leaves())
         ended = asyncio.ensure_future(self.ended.wait())
         try:

@@ -1,7 +1,9 @@
 """Web processes and orders for the tests of the realtime room."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
@@ -9,6 +11,7 @@ from django.conf import settings as django_settings
 from django.db import connections, transaction
 from pytest_django import Settings
 
+from backend import embedded, servers
 from orders import journal, queries
 from orders.cause import Cause, Source
 from orders.events import EventRecord, OrderFlagged
@@ -16,6 +19,8 @@ from orders.models import Order, OrderEvent
 from realtime import publishing
 from realtime.messages import encode_event
 from tests.builders import an_order
+from tests.plugin import free_port
+from tests.realtime import serving
 from tests.realtime.serving import Server, ServerProcess
 
 NEVER = 3_600.0  # seconds: a position check that does not come
@@ -45,6 +50,13 @@ def start_server(
         server.stop()
 
 
+@pytest.fixture(params=["at once", "by ASGI"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages come by the short way that a good handshake goes, and by the one that any server knows."""
+    if request.param == "by ASGI":
+        monkeypatch.setattr(serving, "ORDERS", serving.ORDERS_BY_ASGI)
+
+
 @pytest.fixture
 def start_process(
     child_environment: dict[str, str], database: None, valkey: object
@@ -59,6 +71,20 @@ def start_process(
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def own_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path, own_port: int) -> Iterator[servers.Server]:
+    """A Valkey that a test may mistreat."""
+    server = embedded.start_valkey(tmp_path, port=own_port)
+    yield server
+    server.process.send_signal(signal.SIGCONT)
+    server.stop()
 
 
 def layers_at(url: str) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from tests.waiting import eventually, eventually_async
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Frame = dict[str, Any]
+# The address of orders; written in the second way it opens no socket at once, but one through ASGI.
+ORDERS, ORDERS_BY_ASGI = "/ws/orders/", "/ws/%6frders/"
 
 
 class Server:
@@ -48,6 +50,10 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def config(self) -> uvicorn.Config:
+        return self._server.config
 
     def stop(self) -> None:
         self._server.should_exit = True
@@ -180,7 +186,7 @@ async def page(
     sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
     options = {"ping_interval": None, "compression": None, "proxy": None, **options}
     async with connect(
-        f"ws://127.0.0.1:{server.port}/ws/orders/{path}", additional_headers=sent, **options
+        f"ws://127.0.0.1:{server.port}{ORDERS}{path}", additional_headers=sent, **options
     ) as socket:
         made = Page(socket)
         if reads:

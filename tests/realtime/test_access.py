@@ -16,6 +16,8 @@ from tests.builders import an_order
 from tests.realtime.conftest import NEVER, grow_and_announce, in_thread
 from tests.realtime.serving import Server, ServerProcess, page
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 Start = Callable[..., Server]
 STRANGE = "f" * 32
 
@@ -104,6 +106,16 @@ async def test_a_customer_sees_own_orders_by_session(server: Server, order: Orde
         await watching.synced()
     async with page(server, f"{order.ref}/", token=None, headers=cookies) as other:
         assert await other.close_code() == 4003
+
+
+@pytest.mark.parametrize("ref", ["%00", "%2e%2e", "A" * 32, "0" * 33, "%F0%9F%98%80", "a,b"])
+async def test_what_cannot_be_an_order_is_never_asked_for(server: Server, ref: str) -> None:
+    """The database refuses a NUL, and whatever else was asked for together with it."""
+    user = await in_thread(User.objects.create_user, f"customer-{ref}"[:100])
+
+    assert (await refused(server, f"{ref}/", configured.ORDERCAST_SERVICE_TOKEN))[0] == 4003
+    async with page(server, f"{ref}/", token=None, headers=await in_thread(log_in, user)) as theirs:
+        assert await theirs.close_code() == 4003
 
 
 async def test_a_page_of_another_site_does_not_ride_on_the_cookies(

@@ -1,13 +1,18 @@
 """What a socket says besides events: its welcome, its heartbeat, its limits, and its farewell."""
 
 import json
+import secrets
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
+from pytest_django import Settings
+from websockets.exceptions import InvalidStatus
 
 from orders.models import Order
+from realtime import order_socket
 from realtime.messages import MAX_SUBSCRIPTIONS, Close
 from tests.realtime.conftest import (
     NEVER,
@@ -20,6 +25,8 @@ from tests.realtime.conftest import (
 )
 from tests.realtime.serving import Server, ServerProcess, cursor, page
 from tests.waiting import eventually_async
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 Start = Callable[..., Server]
 StartProcess = Callable[..., ServerProcess]
@@ -189,3 +196,42 @@ def test_every_close_code_says_what_it_means_and_what_to_do() -> None:
     assert {code.value for code in Close} >= {4001, 4003, 4005, 4008, 4009, 4010, 4012, 4400}
     assert all(code.meaning and code.client for code in Close)
     assert json.dumps(Close.TOO_SLOW) == "4008"
+
+
+async def test_an_error_of_ours_is_told_and_logged_with_the_sockets_request_id(
+    server: Server, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: dict[str, Any] = {}
+
+    def fails(_: str) -> None:
+        known.update(structlog.contextvars.get_contextvars())
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(order_socket, "parse_client_frame", fails)
+    headers = {"X-Request-ID": "named-by-a-proxy", "X-Forwarded-For": "192.0.2.7"}
+    async with page(server, f"{order.ref}/", headers=headers) as watching:
+        await watching.say(type="hello", subscribe=[])
+
+        assert await watching.close_code() == Close.INTERNAL
+        assert watching.of("error")[0]["message"] == "an error of ours; come back"
+    assert known == {"request_id": "named-by-a-proxy", "address": "192.0.2.7"}
+
+
+async def test_who_comes_through_a_trusted_proxy_is_counted_by_his_own_address(
+    server: Server, order: Order, settings: Settings
+) -> None:
+    limit = {"handshake": "2/minute"}
+    settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, **limit}
+
+    async def knock(address: str) -> int:
+        try:
+            async with page(server, headers={"X-Forwarded-For": address}):
+                return 101
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    others = f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1, 127.0.0.1"
+    mine = f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
+
+    assert [await knock(mine) for _ in range(3)] == [101, 101, 429]
+    assert await knock(others) == 101

@@ -37,8 +37,14 @@ def publisher() -> Iterator[Callable[[], publishing.Publisher]]:
 
 
 def test_no_send_opens_a_connection_after_the_first(
-    valkey: "redis.Redis", publisher: Callable[[], publishing.Publisher]
+    own_valkey: object,
+    own_port: int,
+    publisher: Callable[[], publishing.Publisher],
+    settings: Settings,
 ) -> None:
+    url = f"redis://127.0.0.1:{own_port}/0"  # where nobody else connects meanwhile
+    settings.CHANNEL_LAYERS = layers_at(url)
+    valkey = redis.Redis.from_url(url)
     mine = publisher()
     mine.announce([hint(1)])
     before = connections_received(valkey)
@@ -52,6 +58,7 @@ def test_no_send_opens_a_connection_after_the_first(
         thread.join()
 
     assert connections_received(valkey) == before
+    valkey.close()
 
 
 def connections_received(valkey: "redis.Redis") -> int:

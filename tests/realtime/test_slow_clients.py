@@ -78,7 +78,7 @@ def health_shows_one_connection(server: Server) -> bool:
 
 
 async def test_a_page_that_never_reads_again_is_cut(start_server: Start, order: Order) -> None:
-    server = start_server(check=NEVER, write=0.3, close_grace=0.3)
+    server = start_server(check=NEVER, write=1.0, close_grace=0.3)
     at = cursor(await epoch(), 1)
     async with (
         page(server, f"{order.ref}/{at}") as quick,

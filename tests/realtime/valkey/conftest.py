@@ -1,16 +1,14 @@
 """Valkeys for the subscriber. Everything in this folder runs on both event loops that uvicorn may use."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pytest
 import redis
 import uvloop
+from pytest_django import Settings
 
 from backend import embedded
-from backend.servers import Server
 from tests.plugin import free_port
 
 
@@ -18,21 +16,26 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture
-def port(valkey: "redis.Redis") -> int:
-    """Where the run's own Valkey listens on TCP."""
-    return int(valkey.config_get("port")["port"] or 0)
+@pytest.fixture(scope="session")
+def shared_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """For these tests alone, and each of pytest's workers its own: a channel is heard in every database of a Valkey.
 
-
-@pytest.fixture
-def own_port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def own_valkey(tmp_path: Path, own_port: int) -> Iterator[Server]:
-    """A Valkey that a test may mistreat."""
-    server = embedded.start_valkey(tmp_path, port=own_port)
-    yield server
-    server.process.send_signal(signal.SIGCONT)
+    Gives its port.
+    """
+    port = free_port()
+    server = embedded.start_valkey(tmp_path_factory.mktemp("v"), port=port)
+    yield port
     server.stop()
+
+
+@pytest.fixture
+def port(shared_valkey: int) -> int:
+    return shared_valkey
+
+
+@pytest.fixture
+def valkey(shared_valkey: int, settings: Settings) -> Iterator["redis.Redis"]:
+    """Instead of the run's own."""
+    settings.VALKEY_URL = f"redis://127.0.0.1:{shared_valkey}/0"
+    with redis.Redis.from_url(settings.VALKEY_URL) as client:
+        yield client

@@ -1,0 +1,85 @@
+"""What is refused before any application is asked: hosts that are not served, foreign pages, and who knocks too often.
+
+Each refusal says what was wrong, as problem+json.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from orders import limits
+from orders.limits import Door, TooMany
+from realtime import origins
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Refused(Exception):
+    """`status` and `code` are the answer's; the text says what would be right."""
+
+    def __init__(self, status: int, code: str, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.headers = status, code, headers
+
+
+def check_host(host: str) -> None:
+    """Or a name that an attacker lets point here would be believed. Django says so too, with a traceback each time."""
+    if not _is_served(host, tuple(settings.ALLOWED_HOSTS)):
+        raise Refused(
+            400, "bad_host", "This host is not served here; ORDERCAST_HOSTS names those that are."
+        )
+
+
+@lru_cache(maxsize=128)
+def _is_served(host: str, served: tuple[str, ...]) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, served)
+
+
+def check_origin(headers: Mapping[bytes, str]) -> None:
+    if not origins.is_welcome(headers):
+        raise Refused(
+            403,
+            "foreign_origin",
+            "Pages of this site are not served here; ORDERCAST_ORIGINS names those that are.",
+        )
+
+
+def admit_handshake(address: str) -> None:
+    try:
+        limits.admit(Door.HANDSHAKE, limits.client(address))
+    except TooMany as many:
+        headers = {"retry-after": str(many.retry_after)}
+        raise Refused(429, "too_many_requests", str(many), **headers) from None
+
+
+async def deny(scope: Scope, send: Send, refused: Refused) -> None:
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await answer(send, refused, "websocket.http.response")
+    else:
+        await send({"type": "websocket.close"})  # before it is accepted: the handshake gets a 403
+
+
+async def answer(send: Send, refused: Refused, kind: str = "http.response") -> None:
+    problem = {
+        "type": "about:blank",
+        "title": refused.code.replace("_", " ").capitalize(),
+        "status": refused.status,
+        "code": refused.code,
+        "detail": str(refused),
+    }
+    body = json.dumps(problem).encode()
+    headers = {
+        "content-type": "application/problem+json",
+        "content-length": str(len(body)),
+        **refused.headers,
+    }
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": f"{kind}.start", "status": refused.status, "headers": encoded})
+    await send({"type": f"{kind}.body", "body": body})

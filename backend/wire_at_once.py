@@ -1,0 +1,190 @@
+"""Sockets of orders without ASGI: the application says at the handshake whom it brings, and hears what is said at once.
+
+A socket that uvicorn opens has a task, a queue and a parser from its first moment: half of the time that a page costs
+which comes back, and half of the memory that it then takes. Here there is none of it until the client speaks, and then
+the parser alone. Whatever is unusual about a handshake, and whoever is not welcome, goes uvicorn's way.
+
+Knows uvicorn's and websockets' insides, as `backend.wire_websocket` does; `tests/realtime/test_wire.py` says when they
+have changed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from functools import lru_cache
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from backend import wire_handshake
+from backend.wire_websocket import WebSocketProtocol
+
+Client = tuple[str, int] | None
+
+
+class _Unspoken:
+    """Stands where websockets keeps its state, as long as the client has said nothing: the same for all."""
+
+    state, extensions = OPEN, ()
+
+
+_UNSPOKEN = _Unspoken()
+_WRITABLE = asyncio.Event()  # for every socket that nothing waits for
+_WRITABLE.set()
+
+
+class AtOnceProtocol(WebSocketProtocol):
+    """One socket, opened by `opened`."""
+
+    # What uvicorn gives each socket at its beginning.
+    handshake_initiated = handshake_complete = True
+    close_sent = disconnected = read_paused = False
+    close_timer = initial_response = ping_timer = pong_timer = pending_ping_payload = None
+    close_timeout = 10.0
+    ping_sent_at = last_ping_rtt = 0.0
+    request = response = None  # type: ignore[assignment] # nobody reads them
+    curr_msg_data_type = "bytes"
+    conn: Any = _UNSPOKEN
+    writable = _WRITABLE
+
+    def __init__(self, http: Any, newcomer: Any) -> None:
+        # Not uvicorn's own: it makes all that is put off here.
+        self.config, self.loop, self.logger = http.config, http.loop, http.logger
+        self.transport, self.connections = http.transport, http.connections
+        self.server, self.client = http.server, http.client
+        self.scheme = "wss" if http.scheme == "https" else "ws"
+        self.ping_interval, self.ping_timeout = (
+            self.config.ws_ping_interval,
+            self.config.ws_ping_timeout,
+        )
+        self.frames = []
+        self.connections.add(self)
+        self.queue: Any = self  # of which uvicorn knows only `put_nowait`
+        self._context = newcomer.context
+        self._socket: Any = None  # whoever is sent off as he comes in has none
+        self._socket = newcomer.come_in(self.send)
+        self.start_keepalive()
+
+    def put_nowait(self, message: Any) -> None:
+        """A message for the application, as ASGI has it: here it is heard."""
+        if self._socket is None:
+            return
+        if message["type"] == "websocket.disconnect":
+            # Also while it is hearing, if what it hears makes it close.
+            self._socket.connection.gone()
+        else:
+            self._context.run(self._socket.hear, message.get("text"))
+
+    def _speak(self) -> None:
+        if self.conn is _UNSPOKEN:
+            self.conn = ServerProtocol(
+                state=OPEN, max_size=self.config.ws_max_size, logger=self.logger
+            )
+
+    def data_received(self, data: bytes) -> None:
+        self._speak()
+        super().data_received(data)
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        self._speak()
+        return super().send(message)
+
+    def shutdown(self) -> None:
+        self._speak()
+        super().shutdown()
+
+    def send_keepalive_ping(self) -> None:
+        self._speak()
+        super().send_keepalive_ping()
+
+    def keepalive_timeout(self) -> None:
+        self._speak()
+        super().keepalive_timeout()
+
+    def pause_writing(self) -> None:
+        self.writable = asyncio.Event()
+
+    def send_receive_event_to_app(self) -> None:
+        super().send_receive_event_to_app()
+        if self.read_paused:
+            # It was heard; uvicorn waits for an application to take it.
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # They hold each other, and would wait for the garbage collector.
+        self._socket = self.queue = None
+
+
+def opened(http: Any) -> AtOnceProtocol | None:
+    """The socket that this handshake opens, which an HTTP protocol has parsed and which `is_plain`.
+
+    None: nothing has been done, and it has to go uvicorn's way.
+    """
+    given = http.scope["headers"]
+    headers = {name: value.decode("latin-1") for name, value in given}
+    is_usual = len(headers) == len(given) and wire_handshake.is_good(headers)
+    if not is_usual or http.config.ws_per_message_deflate:
+        return None
+    target, offered = http.url.decode("ascii"), wire_handshake.subprotocols(headers)
+    came = _ask(http.config, target, headers, offered, http.client)
+    if came is None:
+        return None
+    newcomer, client = came
+    if http.logger.isEnabledFor(logging.INFO):
+        # As uvicorn says it.
+        shown = f"{client[0]}:{client[1]}" if client else ""
+        http.logger.info('%s - "WebSocket %s" [accepted]', shown, target)
+    switching = wire_handshake.switching(
+        headers, http.server_state.default_headers, newcomer.subprotocol
+    )
+    http.transport.write(switching)
+    return AtOnceProtocol(http, newcomer)
+
+
+def _ask(
+    config: Config, target: str, headers: Mapping[bytes, str], offered: list[str], client: Client
+) -> tuple[Any, Client] | None:
+    """Whom the application takes this handshake for, and the client that a trusted proxy says it is."""
+    ask, proxied = _way(config)
+    if ask is None:
+        return None
+    if proxied is not None and b"x-forwarded-for" in headers:
+        forwarded = headers[b"x-forwarded-for"].encode("latin-1")
+        scope: Any = {
+            "type": "websocket",
+            "client": client,
+            "headers": [(b"x-forwarded-for", forwarded)],
+        }
+        _run(proxied(scope, None, None))
+        client = scope["client"]
+    newcomer = ask(target, headers, offered, client[0] if client else "")
+    return None if newcomer is None else (newcomer, client)
+
+
+@lru_cache(maxsize=8)
+def _way(config: Config) -> tuple[Any, Any]:
+    """The application's `newcomer`, if it has one and nothing of uvicorn's but its proxy headers stands before it."""
+    application: Any = config.loaded_app
+    if not isinstance(application, ProxyHeadersMiddleware):
+        return getattr(application, "newcomer", None), None
+    alone = ProxyHeadersMiddleware(_nothing, config.forwarded_allow_ips or "127.0.0.1")
+    return getattr(application.app, "newcomer", None), alone
+
+
+async def _nothing(*_: Any) -> None:
+    pass
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """One that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("uvicorn's proxy headers wait for something")
