@@ -16,6 +16,7 @@ from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
@@ -26,14 +27,26 @@ Client = tuple[str, int] | None
 
 
 class _Unspoken:
-    """Stands where websockets keeps its state, as long as the client has said nothing: the same for all."""
+    """Stands where websockets keeps its state, as long as the client says nothing but that it is there."""
 
     state, extensions = OPEN, ()
 
+    def __init__(self) -> None:
+        self._to_send: list[bytes] = []
 
-_UNSPOKEN = _Unspoken()
+    def send_ping(self, data: bytes) -> None:
+        self._to_send.append(Frame(Opcode.PING, data).serialize(mask=False))
+
+    def data_to_send(self) -> list[bytes]:
+        return self._to_send
+
+
+_UNSPOKEN = _Unspoken()  # the same for all
 _WRITABLE = asyncio.Event()  # for every socket that nothing waits for
 _WRITABLE.set()
+_PONG = (
+    b"\x8a\x84"  # a masked one (RFC 6455, 5.2) with the four bytes that uvicorn puts into a ping
+)
 
 
 class AtOnceProtocol(WebSocketProtocol):
@@ -85,6 +98,10 @@ class AtOnceProtocol(WebSocketProtocol):
             )
 
     def data_received(self, data: bytes) -> None:
+        if self.conn is _UNSPOKEN and len(data) == len(_PONG) + 8 and data.startswith(_PONG):
+            mask, payload = int.from_bytes(data[2:6]), int.from_bytes(data[6:])
+            self.handle_pong(Frame(Opcode.PONG, (mask ^ payload).to_bytes(4)))
+            return
         self._speak()
         super().data_received(data)
 
@@ -97,8 +114,12 @@ class AtOnceProtocol(WebSocketProtocol):
         super().shutdown()
 
     def send_keepalive_ping(self) -> None:
-        self._speak()
+        if self.conn is not _UNSPOKEN:
+            super().send_keepalive_ping()
+            return
+        self.conn = _Unspoken()
         super().send_keepalive_ping()
+        self.conn = _UNSPOKEN
 
     def keepalive_timeout(self) -> None:
         self._speak()

@@ -62,7 +62,7 @@ def memory(entrant: Entrant, size: Size) -> Figures:
         idle(pages, size.warm_up)
         before = entrant.process.rss()
         pages.open(entrant.page(ref) for ref in entrant.orders[first:])
-        # Long enough for the position check to have gone over all of them.
+        # Long enough for the position check to have gone over all of them, and for each to have been pinged.
         idle(pages, size.seconds)
         grown = entrant.process.rss() - before
     return {"kb_per_socket": grown / size.sockets / 1024}

@@ -39,7 +39,7 @@ BENCHES = {
         is_more_better=True,
     ),
     "memory": Bench(
-        measure=memory, size=Size(sockets=5_000, seconds=5.0, warm_up=2.0), key="kb_per_socket"
+        measure=memory, size=Size(sockets=5_000, seconds=30.0, warm_up=2.0), key="kb_per_socket"
     ),
     "resume": Bench(measure=resume, size=Size(sockets=2_000), key="seconds"),
     "journey": Bench(

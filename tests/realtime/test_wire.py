@@ -213,6 +213,12 @@ async def test_a_client_that_answers_pings_stays(
 
         assert not watching.of("error")
         assert watching.closed is None
+        # A page that only listens needs no parser.
+        assert not isinstance(protocol.conn, ServerProtocol)
+        await watching.say(type="ping")
+        await eventually_async(lambda: isinstance(protocol.conn, ServerProtocol))
+        last = protocol.last_ping_rtt
+        await eventually_async(lambda: protocol.last_ping_rtt != last)
 
 
 def test_a_client_that_answers_no_ping_is_closed(
