@@ -10,11 +10,12 @@ is then reset, and may not have read why. Here what still comes is thrown away u
 Knows uvicorn's and websockets' insides; `tests/realtime/test_wire.py` says when they have changed.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
@@ -70,6 +71,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._may_still_send < 0:
             self.transport.close()
 
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not (self.close_sent or _are_text(self.frames)):
+            # A mistake of the client's, which uvicorn would log as an error, with a traceback each time.
+            self.frames = []
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
     def handle_parser_exception(self) -> None:
         """Say why, and close when the client has done so, as after a close of our own."""
         self._may_still_send = MAX_THROWN_AWAY
@@ -87,6 +97,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         if self.close_timer is None:
             self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+
+def _are_text(frames: Iterable[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _frames(conn: ServerProtocol) -> Generator[None, None, None]:

@@ -26,7 +26,13 @@ async def application(_scope: Any, receive: Any, send: Any) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            _drain_on_sigterm(process.running())
+            try:
+                _drain_on_sigterm(process.running())
+            except Exception as error:
+                # Raised, it would be taken for a server without a lifespan, which goes on without a hub.
+                logger.exception("the hub cannot begin")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
             _settle()
             await send({"type": "lifespan.startup.complete"})
         else:

@@ -118,3 +118,12 @@ def _is_whole(page: Page) -> bool:
 
 def _is_at(page: Page, heads: dict[str, int]) -> bool:
     return _is_whole(page) and all(t.version == heads[t.order] for t in page.current.values())
+
+
+def test_a_process_whose_hub_cannot_begin_does_not_serve_without_one(
+    start_process: StartProcess,
+) -> None:
+    server = start_process(misspelt=1)
+
+    assert server.process.wait(60) != 0
+    assert "unexpected keyword argument 'misspelt'" in server.output()

@@ -1,6 +1,7 @@
 """The wire: handshakes are answered as uvicorn itself would, and let go; what is too large is not even read."""
 
 import asyncio
+import logging
 import re
 import socket
 import struct
@@ -286,7 +287,11 @@ MORE = frame(0x81, b"x" * 60_000) * 50
     ],
 )  # fmt: skip
 def test_who_still_sends_when_it_is_told_to_go_reads_why(
-    start_server: Callable[..., Server], order: Order, sent: bytes, code: int
+    start_server: Callable[..., Server],
+    order: Order,
+    caplog: pytest.LogCaptureFixture,
+    sent: bytes,
+    code: int,
 ) -> None:
     with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
         client.sendall(handshake(order))
@@ -302,3 +307,4 @@ def test_who_still_sends_when_it_is_told_to_go_reads_why(
     length, told = frames[frames.rindex(b"\x88") + 1], frames[frames.rindex(b"\x88") + 2 :]
     assert (len(told), int.from_bytes(told[:2])) == (length, code)
     assert (b'"type":"error"' in frames) == (code == 4400)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
