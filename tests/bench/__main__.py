@@ -41,14 +41,14 @@ def _measure(names: list[str]) -> int:
     from django.core.management import call_command
     from django.db import connection
 
-    from tests.bench import admin, appending, reconcile, rounds
-
-    of_the_database = {
-        "reconcile": reconcile.run,
-        "journal": appending.run,
-        "admin": admin.run,
-    }
     try:
+        from tests.bench import admin, appending, reconcile, rounds
+
+        of_the_database = {
+            "reconcile": reconcile.run,
+            "journal": appending.run,
+            "admin": admin.run,
+        }
         call_command("prepare", verbosity=0)
         for name in names:
             run = of_the_database.get(name) or partial(rounds.run, name)

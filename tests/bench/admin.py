@@ -8,7 +8,6 @@ it.
 """
 
 import json
-import os
 import re
 import statistics
 import time
@@ -25,11 +24,12 @@ from orders.models import Order, Payment
 from orders.states import State
 from realtime.board import Board
 from tests.bench.filling import fill
+from tests.bench.machine import given
 from tests.builders import an_order
 
 Say = Callable[[str], None]
-ORDERS = int(os.environ.get("BENCH_ADMIN_ORDERS", "1000000"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
+ORDERS = int(given("BENCH_ADMIN_ORDERS", 1_000_000))
+ROUNDS = int(given("BENCH_ROUNDS", 15))
 MANY = 50_000  # rows that one statement may read: lists count to 5,000; the board reads the last hour, but only once
 ADMIN = "/admin/orders"
 

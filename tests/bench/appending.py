@@ -7,7 +7,6 @@ decision, event, timetable. Hints to the pages are off here, since the bare one 
 """
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +21,13 @@ from orders.models import Order, OrderEvent, Payment
 from orders.payments.base import PaymentStatus, Snapshot
 from orders.signals import order_event_recorded
 from tests.bench import journal as rows
+from tests.bench.machine import given
 
 Say = Callable[[str], None]
 CAUSE = Cause(Source.CALLBACK, "house")
-COUNT = int(os.environ.get("BENCH_EVENTS", "600"))  # of each kind in each round
+COUNT = int(given("BENCH_EVENTS", 600))  # of each kind in each round
 TURN = 25  # events of one kind, until it is the next one's turn
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+ROUNDS = int(given("BENCH_ROUNDS", 5))
 
 _UPDATE = (
     "UPDATE orders_order SET state = %s, version = version + 1, captured = %s, changed_at = %s"

@@ -41,7 +41,19 @@ def load_on_its_core() -> None:
 
 
 class NotReady(Exception):
-    """A process ended, or did nothing in time; the message is what it said."""
+    """A process ended, or did nothing in time, and the message is what it said; or a setting makes no sense."""
+
+
+def given(name: str, default: float = 0) -> float:
+    """A number from the environment. Raises `NotReady` for what is none."""
+    text = os.environ.get(name, "")
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = 0
+    if text and not number > 0:
+        raise NotReady(f"{name}={text}: a number above 0 is needed")
+    return number
 
 
 class Process:

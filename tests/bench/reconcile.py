@@ -25,13 +25,14 @@ from orders import commands, conversations
 from orders.cause import Cause, Source
 from orders.models import Order, OrderEvent, Payment, PaymentCheck
 from orders.payments import registry
+from tests.bench.machine import given
 from tests.sandbox import SandboxProcess, sandbox
 from workers import reconciler
 
 Say = Callable[[str], None]
 API = Cause(Source.API, "bench")
-DUE = int(os.environ.get("BENCH_DUE", "1000"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+DUE = int(given("BENCH_DUE", 1_000))
+ROUNDS = int(given("BENCH_ROUNDS", 3))
 TICK = 5.0  # seconds between ticks while the lost callbacks are made good
 PATIENCE = 120.0
 GB = 2**30

@@ -10,6 +10,7 @@ from typing import Any
 from tests.bench.benches import Figures, Size, fanout, memory, resume, spread
 from tests.bench.entrants import ENTRANTS, Entrant, what_socketio_lacks
 from tests.bench.journey import journey
+from tests.bench.machine import NotReady, given
 
 PEERS = ("tutorial", "socketio")
 
@@ -54,12 +55,17 @@ BENCHES = {
 def run(name: str, say: Callable[[str], None]) -> str:
     """All rounds of a bench; returns its BENCH line.
 
-    BENCH_ROUNDS, BENCH_SECONDS and BENCH_SOCKETS shorten it; BENCH_WITHOUT=tutorial,socketio leaves peers out.
+    BENCH_ROUNDS, BENCH_SECONDS and BENCH_SOCKETS shorten it; BENCH_WITHOUT=tutorial,socketio leaves peers out. Raises
+    `NotReady` for what makes no sense.
     """
     bench = BENCHES[name]
-    rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
+    rounds = int(given("BENCH_ROUNDS", 3))
     size = _shortened(bench.size)
-    without = os.environ.get("BENCH_WITHOUT", "").split(",")
+    without = [each for each in os.environ.get("BENCH_WITHOUT", "").split(",") if each]
+    peers = ENTRANTS.keys() - {"ours"}
+    if unknown := set(without) - peers:
+        known = ", ".join(sorted(peers))
+        raise NotReady(f"BENCH_WITHOUT={unknown.pop()}: what can be left out is {known}")
     entrants = [entrant for entrant in bench.entrants if entrant not in without]
     if "socketio" in entrants and (missing := what_socketio_lacks()):
         say(f"without Socket.IO: {missing}")
@@ -75,9 +81,9 @@ def run(name: str, say: Callable[[str], None]) -> str:
 
 
 def _shortened(size: Size) -> Size:
-    if seconds := os.environ.get("BENCH_SECONDS"):
-        size = replace(size, seconds=float(seconds), warm_up=min(size.warm_up, float(seconds)))
-    if sockets := os.environ.get("BENCH_SOCKETS"):
+    if seconds := given("BENCH_SECONDS"):
+        size = replace(size, seconds=seconds, warm_up=min(size.warm_up, seconds))
+    if sockets := given("BENCH_SOCKETS"):
         size = replace(size, sockets=int(sockets))
     return size
 

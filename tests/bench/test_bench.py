@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+from tests.bench import rounds
 from tests.bench.benches import Figures, Size
-from tests.bench.machine import ROOT
+from tests.bench.machine import ROOT, NotReady
 from tests.bench.rounds import BENCHES, Bench, summary
 from tests.bench.sockets import Page, Pages
 
@@ -78,6 +80,25 @@ def test_less_memory_is_better() -> None:
     line = summary("memory", bench, bench.size, rounds)
 
     assert line["ratio_tutorial"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BENCH_WITHOUT", "ours", "what can be left out is by_celery, socketio, tutorial"),
+        ("BENCH_WITHOUT", "tutorial,centrifugo", "BENCH_WITHOUT=centrifugo"),
+        ("BENCH_ROUNDS", "many", "BENCH_ROUNDS=many: a number above 0 is needed"),
+        ("BENCH_SECONDS", "0", "BENCH_SECONDS=0: a number above 0 is needed"),
+        ("BENCH_SOCKETS", "-5", "BENCH_SOCKETS=-5: a number above 0 is needed"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(NotReady, match=re.escape(said)):
+        rounds.run("fanout", print)
 
 
 @pytest.mark.stack
