@@ -116,7 +116,7 @@ class Ours(Entrant):
         return self.page_that_missed(ref, 0)
 
     def page_that_missed(self, ref: str, events: int) -> Page:
-        # As a customer's page does: with a grant for this order alone.
+        # As a page of one order may do: with a grant for it in the address.
         cursor = f"epoch={self._epoch}&version={self.head}&token={issue_grant([ref])}"
         request = upgrade(f"/ws/orders/{ref}/?{cursor}", ["Sec-WebSocket-Protocol: orders.v1"])
         versions = range(self.head + 1, self.head + events + 1)
@@ -170,6 +170,19 @@ class ByCelery(Ours):
         "DJANGO_SETTINGS_MODULE": "tests.realtime.settings",
         "TEST_REALTIME": '{"direct": false}',
     }
+
+
+class ByHello(Ours):
+    """The same, where the page says what it wants to see once it is connected, as `OrderStream` does in the browser."""
+
+    name = "by_hello"
+
+    def page_that_missed(self, ref: str, events: int) -> Page:
+        found = super().page_that_missed(ref, events)
+        held = {"epoch": self._epoch, "version": self.head, "grant": issue_grant([ref])}
+        found.hello = json.dumps({"type": "hello", "subscribe": [{"order": ref, **held}]})
+        found.request = upgrade("/ws/orders/", ["Sec-WebSocket-Protocol: orders.v1"])
+        return found
 
 
 class Tutorial(Entrant):
@@ -263,6 +276,7 @@ def what_socketio_lacks() -> str:
 ENTRANTS: dict[str, Callable[[], Entrant]] = {
     "ours": Ours,
     "by_celery": ByCelery,
+    "by_hello": ByHello,
     "tutorial": Tutorial,
     "socketio": SocketIO,
 }

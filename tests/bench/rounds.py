@@ -42,7 +42,12 @@ BENCHES = {
     "memory": Bench(
         measure=memory, size=Size(sockets=5_000, seconds=30.0, warm_up=2.0), key="kb_per_socket"
     ),
-    "resume": Bench(measure=resume, size=Size(sockets=2_000), key="seconds"),
+    "resume": Bench(
+        measure=resume,
+        size=Size(sockets=2_000),
+        key="seconds",
+        entrants=("ours", "by_hello", *PEERS),
+    ),
     "journey": Bench(
         measure=journey,
         size=Size(sockets=1_500, window=32, seconds=5.0, warm_up=2.0),

@@ -85,7 +85,11 @@ def test_less_memory_is_better() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("BENCH_WITHOUT", "ours", "what can be left out is by_celery, socketio, tutorial"),
+        (
+            "BENCH_WITHOUT",
+            "ours",
+            "what can be left out is by_celery, by_hello, socketio, tutorial",
+        ),
         ("BENCH_WITHOUT", "tutorial,centrifugo", "BENCH_WITHOUT=centrifugo"),
         ("BENCH_ROUNDS", "many", "BENCH_ROUNDS=many: a number above 0 is needed"),
         ("BENCH_SECONDS", "0", "BENCH_SECONDS=0: a number above 0 is needed"),
