@@ -116,6 +116,8 @@ class Connection:
         self.hub.forget(self)
         if self.on_close is not None:
             self.on_close()
+        # Whoever is behind it holds it too, and both would wait for the garbage collector.
+        self.on_close = self.on_refused = None
 
     def lost(self, error: Exception) -> None:
         """A write failed: the client has gone, and the server says so in its own way."""

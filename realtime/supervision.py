@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -32,10 +32,7 @@ class Supervisor:
         self._services[name] = self.spawn(self._serve(name, service), name)
 
     async def stop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(list(self._tasks), 1.0)
 
     def health(self) -> dict[str, dict[str, Any]]:
         return {
@@ -54,8 +51,7 @@ class Supervisor:
                 life.result()
             except asyncio.CancelledError:
                 if not life.cancelled():  # we are stopped, not the service
-                    life.cancel()
-                    await asyncio.wait([life])
+                    await _end([life], 0.05)
                     raise
             except Exception as error:  # noqa: BLE001 — whatever kills a service, it comes back
                 if loop.time() - began > CALM:
@@ -70,6 +66,17 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("task %s failed", task.get_name(), exc_info=error)
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]], again: float) -> None:
+    """Cancel them until they end, each time after `again` seconds: redis-py, for one, can swallow a cancellation that
+    comes while it connects.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=again)
 
 
 async def _live(service: Callable[[], Awaitable[None]]) -> None:

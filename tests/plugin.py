@@ -7,7 +7,6 @@ the servers and removes the folder also when the run is killed.
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from backend import embedded, servers
+from tests.ports import free_port
 
 # A worker of pytest-xdist, and a pytest that a test starts, use what is there.
 _OURS = "ORDERCAST_TEST_DATA"
@@ -67,9 +67,3 @@ def _start() -> None:
         "ORDERCAST_TEST_VALKEY_URL": embedded.valkey_url(data),
         "ORDERCAST_TEST_VALKEY_PORT": str(port),
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from orders.payments import registry
 from orders.payments.house import House
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.sandbox import SandboxProcess, start_sandbox
 
 

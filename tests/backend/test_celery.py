@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from backend import embedded, launch
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.waiting import eventually
 

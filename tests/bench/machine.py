@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from backend import embedded, servers
-from tests.story.stack import ROOT, free_port
+from tests.ports import free_port
+from tests.story.stack import ROOT
 
 __all__ = [
     "PYTHON",

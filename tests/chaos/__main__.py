@@ -16,7 +16,7 @@ from pathlib import Path
 from backend.servers import EmbeddedError
 from tests.chaos import ground
 from tests.chaos.wires import Wire
-from tests.plugin import free_port
+from tests.ports import free_port
 
 
 def _say(words: str) -> None:

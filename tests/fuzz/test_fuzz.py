@@ -12,7 +12,7 @@ import pytest
 from backend import launch
 from tests.fuzz.machines import BRIEFLY, Amounts, run
 from tests.fuzz.target import Target
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

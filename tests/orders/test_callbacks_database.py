@@ -10,7 +10,7 @@ from django.db import close_old_connections, connection
 from orders.models import CallbackReceipt, Order, Payment
 from tests.builders import a_payment, an_order
 from tests.orders.deliveries import deliver
-from tests.plugin import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from orders.models import Order, OrderEvent
 from realtime import publishing
 from realtime.messages import encode_event
 from tests.builders import an_order
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.realtime import serving
 from tests.realtime.serving import Server, ServerProcess
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend import servers
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "nginx.conf"

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from backend import launch
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.waiting import eventually, eventually_async
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -17,7 +17,7 @@ from backend import embedded
 from orders.models import Order
 from realtime import publishing
 from realtime.groups import group_name, hint_message, order_topic
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce, layers_at
 from tests.realtime.serving import Server, ServerProcess, cursor, page

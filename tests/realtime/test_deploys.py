@@ -3,9 +3,12 @@
 import asyncio
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from orders.models import Order, OrderEvent
 from tests.builders import an_order
@@ -13,6 +16,7 @@ from tests.chaos.pages import Page, stop
 from tests.chaos.plan import Life, Visit
 from tests.chaos.verdict import Fact, judge
 from tests.chaos.wires import Wire
+from tests.realtime import serving
 from tests.realtime.conftest import grow_and_announce, in_thread
 from tests.realtime.nginx import nginx
 from tests.realtime.serving import ServerProcess
@@ -127,3 +131,17 @@ def test_a_process_whose_hub_cannot_begin_does_not_serve_without_one(
 
     assert server.process.wait(60) != 0
     assert "unexpected keyword argument 'misspelt'" in server.output()
+
+
+def test_a_process_whose_address_is_taken_says_so_and_ends(
+    start_process: StartProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins and stops in the same moment, while its hub is still connecting to Valkey."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(serving, "free_port", lambda: taken.getsockname()[1])
+        server = start_process()
+
+        assert server.process.wait(60) != 0
+    assert "address already in use" in server.output()

@@ -7,7 +7,7 @@ from orders import commands
 from orders.cause import Cause, Source
 from orders.models import Order
 from realtime import process
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.realtime.conftest import NEVER, in_thread
 from tests.realtime.serving import Server, page
 

@@ -11,7 +11,7 @@ import redis
 from pytest_django import Settings
 
 from realtime import groups, publishing
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.realtime.conftest import layers_at
 

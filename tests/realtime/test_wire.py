@@ -1,6 +1,7 @@
 """The wire: handshakes are answered as uvicorn itself would, and let go; what is too large is not even read."""
 
 import asyncio
+import gc
 import logging
 import re
 import socket
@@ -18,10 +19,14 @@ from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
 from backend import launch
+from backend.wire import HttpProtocol
 from backend.wire_at_once import AtOnceProtocol
 from backend.wire_websocket import WebSocketProtocol
 from orders.models import Order
 from realtime import process
+from realtime.connection import Connection
+from realtime.order_socket import OrderSocket
+from realtime.topic import Subscription
 from tests.realtime import serving
 from tests.realtime.serving import Server, page
 from tests.waiting import eventually, eventually_async
@@ -174,6 +179,34 @@ async def test_a_socket_that_is_opened_at_once_has_a_parser_when_its_client_spea
         await watching.socket.send("ping")
         await watching.until(lambda p: p.of("pong"))
         assert isinstance(protocol.conn, ServerProtocol)
+
+
+@pytest.mark.parametrize("ending", ["by the page", "by us", "cut"])
+async def test_a_socket_that_has_gone_leaves_nothing_to_the_garbage_collector(
+    start_server: Callable[..., Server], order: Order, ending: str
+) -> None:
+    server = start_server(close_grace=0.05)
+    gc.collect()
+    gc.disable()
+    try:
+        async with page(server, f"{order.ref}/") as watching:
+            await watching.synced()
+            assert len(parts_of_sockets()) >= 4
+            if ending == "by the page":
+                await watching.socket.close()
+            elif ending == "by us":
+                await watching.socket.send("nonsense")
+                assert await watching.close_code() == 4400
+            else:
+                watching.socket.transport.abort()
+            await eventually_async(lambda: not parts_of_sockets())
+    finally:
+        gc.enable()
+
+
+def parts_of_sockets() -> list[str]:
+    parts = (HttpProtocol, AtOnceProtocol, OrderSocket, Connection, Subscription)
+    return [type(each).__name__ for each in gc.get_objects() if type(each) in parts]
 
 
 def the_only_protocol() -> Any:

@@ -16,7 +16,7 @@ from backend.celery import app
 from orders import commands
 from orders.cause import Cause, Source
 from tests.builders import an_order
-from tests.plugin import free_port
+from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.waiting import eventually
 from workers import announcer

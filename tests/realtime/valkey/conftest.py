@@ -9,7 +9,7 @@ import uvloop
 from pytest_django import Settings
 
 from backend import embedded
-from tests.plugin import free_port
+from tests.ports import free_port
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
