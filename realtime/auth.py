@@ -66,14 +66,28 @@ class Access:
         Raises `Denied` where a token has run out meanwhile, and the database's errors; the configured service token
         alone needs no database.
         """
+        await self.log_in()
+        return self.judged(await self.asking(refs))
+
+    async def log_in(self) -> None:
+        """Look the session up, if one was shown. The first step of `visible`."""
+        if self.session_key is not None:
+            self.credentials |= await _threads.run(_logged_in, self.session_key)
+            # Not before: who asks meanwhile has to wait for it too.
+            self.session_key = None
+
+    def asking(self, refs: Iterable[str]) -> "asyncio.Future[Answer]":
+        """The second step of `visible`; the question is put together with others'."""
         wanted = set(filter(is_ref, refs))
         if any(_is_configured_service(each) for each in self.credentials):
-            return wanted
-        if self.session_key is not None:
-            session_key, self.session_key = self.session_key, None
-            self.credentials |= await _threads.run(_logged_in, session_key)
-        credentials = frozenset(self.credentials)
-        lapses, seen = await _asking().ask(credentials, wanted)
+            known: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            known.set_result(({}, wanted))
+            return known
+        return _asking().ask(frozenset(self.credentials), wanted)
+
+    def judged(self, answer: "Answer") -> set[str]:
+        """The last step of `visible`: what it comes to."""
+        lapses, seen = answer
         self.credentials -= lapses.keys()
         if not self.credentials and Lapse.EXPIRED in lapses.values():
             raise Denied(Close.TOKEN_EXPIRED, "the token has run out; ask for a new one")
@@ -136,10 +150,10 @@ def _logged_in(session_key: str) -> set[Credentials]:
 
 
 _Ask = tuple[frozenset[Credentials], set[str]]
-_Answer = tuple[dict[Credentials, Lapse], set[str]]
+Answer = tuple[dict[Credentials, Lapse], set[str]]
 
 
-def _seen(asks: Sequence[_Ask]) -> list[_Answer]:
+def _seen(asks: Sequence[_Ask]) -> list[Answer]:
     """For each ask, what has lapsed of its credentials, and what the others let it see."""
     lapses = access.lapsed(frozenset().union(*(many for many, _ in asks)))
     if not lapses:
@@ -171,12 +185,12 @@ class _Asking:
     would hold them up for seconds."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
+        self._waiting: list[tuple[_Ask, asyncio.Future[Answer]]] = []
         self._window = Window(self._flush)
 
-    def ask(self, many: frozenset[Credentials], wanted: set[str]) -> "asyncio.Future[_Answer]":
+    def ask(self, many: frozenset[Credentials], wanted: set[str]) -> "asyncio.Future[Answer]":
         """Raises the database's errors."""
-        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(((many, wanted), answer))
         self._window.ask()
         return answer
@@ -189,7 +203,7 @@ class _Asking:
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
 
-    async def _answer(self, part: "list[tuple[_Ask, asyncio.Future[_Answer]]]") -> None:
+    async def _answer(self, part: "list[tuple[_Ask, asyncio.Future[Answer]]]") -> None:
         try:
             found = await _threads.run(_seen, [ask for ask, _ in part])
         except Exception as error:  # noqa: BLE001 — whatever it is, those who asked must hear it

@@ -7,11 +7,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from realtime import process
-from realtime.auth import Access, Denied
+from realtime.auth import Access, Answer, Denied
 from realtime.database import PASSING_ERRORS
 from realtime.frames import WEBSOCKET, Frame, Message
 from realtime.groups import order_topic
@@ -153,9 +153,11 @@ class OrderSocket:
             self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
         elif self.connection.access.is_empty:
             self._no_credentials()
+        elif wanted and self.connection.access.session_key is None:
+            self._ask(wanted, expired)
         elif wanted:
-            # Not awaited here: a socket whose orders are being read still answers, and notices that it is gone.
-            self.connection.hub.supervisor.spawn(self._subscribe(wanted, expired), "subscribe")
+            # Not awaited here: a socket that is being looked up still answers, and notices that it is gone.
+            self.connection.hub.supervisor.spawn(self._log_in(wanted, expired), "log-in")
 
     def _grant_has_expired(self, wanted: Wanted) -> bool:
         try:
@@ -165,15 +167,29 @@ class OrderSocket:
             return denied.code is Close.TOKEN_EXPIRED
         return False
 
-    async def _subscribe(self, wanted: list[Wanted], expired: set[str]) -> None:
+    async def _log_in(self, wanted: list[Wanted], expired: set[str]) -> None:
         try:
-            visible = await self.connection.access.visible(each.order for each in wanted)
+            await self.connection.access.log_in()
+        except PASSING_ERRORS as error:
+            self._cannot_ask(error)
+        else:
+            self._ask(wanted, expired)
+
+    def _ask(self, wanted: list[Wanted], expired: set[str]) -> None:
+        asking = self.connection.access.asking(each.order for each in wanted)
+        # No task for it: pages come back by the thousand.
+        asking.add_done_callback(partial(self._subscribe, wanted, expired))
+
+    def _subscribe(
+        self, wanted: list[Wanted], expired: set[str], asking: "asyncio.Future[Answer]"
+    ) -> None:
+        try:
+            visible = self.connection.access.judged(asking.result())
         except Denied as denied:
             self.connection.fail(denied.code, str(denied))
             return
         except PASSING_ERRORS as error:
-            logger.warning("cannot ask what a session may see: %s", error)
-            self.connection.fail(Close.INTERNAL, "cannot ask who you are now; come back")
+            self._cannot_ask(error)
             return
         for each in wanted:
             if each.order not in visible:
@@ -190,6 +206,10 @@ class OrderSocket:
             self.connection.fail(refused.code, str(refused))
             return
         self.connection.hub.catching_up.soon(subscriptions)
+
+    def _cannot_ask(self, error: Exception) -> None:
+        logger.warning("cannot ask what a session may see: %s", error)
+        self.connection.fail(Close.INTERNAL, "cannot ask who you are now; come back")
 
     def _refuse(self, ref: str, why: Close) -> None:
         """It may not be seen, or no longer: the end of a socket that is about this order, else of this wish only."""

@@ -108,6 +108,20 @@ async def test_a_customer_sees_own_orders_by_session(server: Server, order: Orde
         assert await other.close_code() == 4003
 
 
+async def test_a_page_that_asks_twice_while_its_session_is_looked_up_sees_both(
+    server: Server,
+) -> None:
+    user = await in_thread(User.objects.create_user, "twice", password="x")
+    own = [await in_thread(an_order, customer_id=user.pk) for _ in range(2)]
+    cookies = await in_thread(log_in, user)
+
+    async with page(server, token=None, headers=cookies) as watching:
+        for each in own:
+            await watching.say(type="subscribe", subscribe=[{"order": each.ref}])
+        for each in own:
+            await watching.synced(each.ref)
+
+
 @pytest.mark.parametrize("ref", ["%00", "%2e%2e", "A" * 32, "0" * 33, "%F0%9F%98%80", "a,b"])
 async def test_what_cannot_be_an_order_is_never_asked_for(server: Server, ref: str) -> None:
     """The database refuses a NUL, and whatever else was asked for together with it."""
