@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.ports import free_port
+from tests.processes import runs
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
@@ -76,9 +77,7 @@ def data() -> Iterator[Path]:
 
 
 def is_gone(processes: list[psutil.Process]) -> bool:
-    return not any(
-        each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes
-    )
+    return not any(map(runs, processes))
 
 
 def test_everything_comes_up_stops_without_an_orphan_and_finds_its_data_again(data: Path) -> None:

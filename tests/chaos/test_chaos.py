@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 
 import psutil
 import pytest
 
+from tests.processes import runs
 from tests.sandbox import ROOT
 from tests.waiting import eventually
 
@@ -61,11 +61,5 @@ def test_a_killed_harness_takes_everything_with_it(harness: "subprocess.Popen[st
     harness.kill()
     harness.wait()
 
-    eventually(lambda: not [each for each in left if _runs(each)], 30)
+    eventually(lambda: not [each for each in left if runs(each)], 30)
     eventually(lambda: not os.path.exists(folder), 10)  # noqa: PTH110 — asked of a string
-
-
-def _runs(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False

@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 
 import psutil
 import pytest
 
+from tests.processes import runs
 from tests.story.stack import ROOT
 from tests.waiting import eventually
 
@@ -43,10 +43,4 @@ def test_a_killed_player_leaves_no_stack_behind(player: "subprocess.Popen[str]")
     player.kill()
     player.wait()
 
-    eventually(lambda: not [each for each in started if _runs(each)], 30)
-
-
-def _runs(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+    eventually(lambda: not [each for each in started if runs(each)], 30)
