@@ -44,9 +44,8 @@ class _Unspoken:
 _UNSPOKEN = _Unspoken()  # the same for all
 _WRITABLE = asyncio.Event()  # for every socket that nothing waits for
 _WRITABLE.set()
-_PONG = (
-    b"\x8a\x84"  # a masked one (RFC 6455, 5.2) with the four bytes that uvicorn puts into a ping
-)
+# How a masked one begins (RFC 6455, 5.2) that has the four bytes which uvicorn puts into a ping.
+_PONG = b"\x8a\x84"
 
 
 class AtOnceProtocol(WebSocketProtocol):

@@ -9,7 +9,7 @@ from pydantic import StringConstraints
 
 from orders import explaining
 from orders.access import Scope
-from orders.explaining import PaymentStory, ReceiptStory, StandingFlag
+from orders.explanation import Explanation, PaymentStory, ReceiptStory, StandingFlag
 from orders.principals import Principal
 from orders.schemas import Problem
 
@@ -34,7 +34,7 @@ class WhyOut(Schema):
 @router.get("/orders/{ref}/why", response={200: WhyOut, **ERRORS}, summary="Why is it as it is?")
 def why(
     request: HttpRequest, ref: Path[Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]]
-) -> explaining.Explanation:
+) -> Explanation:
     """What is known of the order, from whom and when; when each payment is looked at next, and why then.
 
     For services and staff who may read every order: it tells more than a customer should see.

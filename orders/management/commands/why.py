@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from orders.errors import OrderNotFound
-from orders.explaining import Explanation, explain
+from orders.explaining import explain
+from orders.explanation import Explanation
 
 
 class Command(BaseCommand):
