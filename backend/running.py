@@ -108,7 +108,7 @@ def _prepare_database() -> list[Order]:
         raise EmbeddedError(f"cannot prepare the database: {_first_line(error)}") from None
     finally:
         connection.close()
-        connection.close_pool()  # type: ignore[attr-defined] # its threads must not be there when honcho forks
+        connection.close_pool()  # type: ignore[attr-defined] # nothing here asks the database again
 
 
 def _first_line(error: Exception) -> str:

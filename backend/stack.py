@@ -1,24 +1,36 @@
 """The parts of Ordercast as child processes in one terminal, by honcho, and what honcho leaves open.
 
-Honcho prints and kills inside a signal handler, forgets children that have not told their number yet, waits for ever
-for one that does not stop, and does not say which part ended first. Here a signal only leaves a mark, which honcho's
-loop finds within a tenth of a second. One dead part still stops all of them.
+Honcho forks itself for each part, which takes along whatever lock another thread holds at that moment, so that a part
+may never start and nobody ever learns of it. It prints and kills inside a signal handler, forgets children that have
+not told their number yet, waits for ever for one that does not stop, and does not say which part ended first. Here a
+part is read by a thread, and a signal only leaves a mark, which honcho's loop finds within a tenth of a second. One
+dead part still stops all of them.
 """
 
+import queue
 import shlex
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from honcho import manager
+from honcho import manager, process
 
 from backend.servers import start_reaper
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Part(process.Process):  # type: ignore[misc] # honcho has no types
+    def start(self, events: "queue.Queue[Any]") -> tuple[int, threading.Thread]:
+        """Returns its process, which leads a group of its own, and the thread that puts what it says into `events`."""
+        child = process.Popen(self.cmd, env=self.env, cwd=self.cwd)
+        self._child_ctor: Callable[..., Any] = lambda *_, **__: child
+        reader = threading.Thread(target=self.run, args=(events,), name=self.name, daemon=True)
+        reader.start()
+        return child.pid, reader
 
 
 class Stack(manager.Manager):  # type: ignore[misc] # honcho has no types
@@ -27,7 +39,10 @@ class Stack(manager.Manager):  # type: ignore[misc] # honcho has no types
     def __init__(self, on_started: Callable[["Stack"], None]) -> None:
         """`on_started` runs in a thread of its own once every part has been started."""
         super().__init__()
-        self._on_started = on_started
+        self.events: queue.Queue[Any] = queue.Queue()
+        self._process_ctor = _Part
+        self._watcher = threading.Thread(target=on_started, args=(self,), daemon=True)
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._first_signal_at = 0.0
         self._is_impatient = False
         self._is_killed = False
@@ -47,28 +62,18 @@ class Stack(manager.Manager):  # type: ignore[misc] # honcho has no types
 
     def run(self) -> None:
         """Start the parts, and return once all have stopped. Nothing is left, also if printing fails."""
-        reapers: list[subprocess.Popen[bytes]] = []
-        watcher = threading.Thread(target=self._when_started, args=(reapers,), daemon=True)
         try:
-            watcher.start()
             self.loop()
         finally:
             self._put_down()
-            watcher.join(3)
-            for reaper in reapers:
-                reaper.kill()
-                reaper.wait()
-
-    def _when_started(self, reapers: list[subprocess.Popen[bytes]]) -> None:
-        while not (self._processes and self._all_started()):
-            time.sleep(0.02)
-        reapers.append(start_reaper(*(f"TERM:-{part['pid']}" for part in self._processes.values())))
-        self._on_started(self)
 
     def _start(self) -> None:
         for number in SIGNALS:  # loop() has set its own just before
             signal.signal(number, self._mark)
-        super()._start()
+        for part in self._processes.values():
+            part["pid"], part["process"] = part["obj"].start(self.events)
+        self._reaper = start_reaper(*(f"TERM:-{part['pid']}" for part in self._processes.values()))
+        self._watcher.start()
 
     def _mark(self, *_: Any) -> None:
         now = time.monotonic()
@@ -91,17 +96,17 @@ class Stack(manager.Manager):  # type: ignore[misc] # honcho has no types
     def _put_down(self) -> None:
         left = [part for part in self._processes.values() if "process" in part]
         deadline = time.monotonic() + manager.KILL_WAIT
-        for end, wait in ((self._procmgr.terminate, deadline), (self._procmgr.kill, deadline + 1)):
-            for part in left:
-                if part["process"].is_alive() and part.get("pid"):
-                    end(part["pid"])
-            for part in left:
-                part["process"].join(
-                    max(0.1, wait - time.monotonic()) if part["process"].is_alive() else 0
-                )
-        for part in left:
-            with suppress(ValueError):
-                part["process"].kill()
+        for end, until in ((self._procmgr.terminate, deadline), (self._procmgr.kill, deadline + 1)):
+            running = [part for part in left if part["process"].is_alive()]
+            for part in running:
+                end(part["pid"])
+            for part in running:
+                part["process"].join(max(0.1, until - time.monotonic()))
+        if self._watcher.is_alive():
+            self._watcher.join(3)
+        if self._reaper:
+            self._reaper.kill()
+            self._reaper.wait()
 
 
 def _ending(code: int) -> str:

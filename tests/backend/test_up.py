@@ -10,6 +10,7 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -168,6 +169,34 @@ def test_a_second_signal_while_it_stops_leaves_nothing_either(data: Path) -> Non
     up.process.send_signal(signal.SIGINT)
     assert up.stop(signal.SIGINT) == 0
     assert is_gone(family)
+
+
+def test_a_part_starts_whatever_lock_a_thread_holds(tmp_path: Path) -> None:
+    # kombu empties its pool of connections in a fork, and waits for the pool's lock, which nobody there will give back.
+    script = """if True:
+        import os, threading
+        from backend.stack import Stack
+        held = threading.Lock()
+        held.acquire()
+        os.register_at_fork(after_in_child=held.acquire)
+        stack = Stack(lambda _: None)
+        stack.add("part", ["echo", "hello"], os.environ)
+        stack.run()
+        print(stack.died)
+    """
+    said = tmp_path / "said"
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=output, start_new_session=True
+        )
+    try:
+        process.wait(60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    assert "part   | hello\n" in said.read_text()
+    assert said.read_text().endswith("part ended with exit code 0\n")
 
 
 def test_ctrl_c_before_it_is_ready_leaves_nothing(data: Path) -> None:
