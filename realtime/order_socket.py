@@ -170,7 +170,7 @@ class OrderSocket:
     async def _log_in(self, wanted: list[Wanted], expired: set[str]) -> None:
         try:
             await self.connection.access.log_in()
-        except PASSING_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 — whatever it is, the page must hear that it has no answer
             self._cannot_ask(error)
         else:
             self._ask(wanted, expired)
@@ -188,7 +188,7 @@ class OrderSocket:
         except Denied as denied:
             self.connection.fail(denied.code, str(denied))
             return
-        except PASSING_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 — as above
             self._cannot_ask(error)
             return
         for each in wanted:
@@ -208,7 +208,12 @@ class OrderSocket:
         self.connection.hub.catching_up.soon(subscriptions)
 
     def _cannot_ask(self, error: Exception) -> None:
-        logger.warning("cannot ask what a session may see: %s", error)
+        if isinstance(error, PASSING_ERRORS):
+            logger.warning("cannot ask what a session may see: %s", error)
+        else:
+            logger.error(
+                "what a session may see was not asked, by an error of ours", exc_info=error
+            )
         self.connection.fail(Close.INTERNAL, "cannot ask who you are now; come back")
 
     def _refuse(self, ref: str, why: Close) -> None:

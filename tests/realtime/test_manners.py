@@ -12,7 +12,7 @@ from pytest_django import Settings
 from websockets.exceptions import InvalidStatus
 
 from orders.models import Order
-from realtime import order_socket
+from realtime import auth, order_socket
 from realtime.messages import MAX_SUBSCRIPTIONS, Close
 from tests.realtime.conftest import (
     NEVER,
@@ -215,6 +215,20 @@ async def test_an_error_of_ours_is_told_and_logged_with_the_sockets_request_id(
         assert await watching.close_code() == Close.INTERNAL
         assert watching.of("error")[0]["message"] == "an error of ours; come back"
     assert known == {"request_id": "named-by-a-proxy", "address": "192.0.2.7"}
+
+
+@pytest.mark.parametrize("step", ["_logged_in", "_seen"])
+async def test_an_error_of_ours_while_it_is_asked_what_a_page_may_see_is_told(
+    server: Server, order: Order, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(auth, step, fails)
+    headers = {"Cookie": "sessionid=somebody", "Origin": server.url}
+    async with page(server, f"{order.ref}/", token=None, headers=headers) as watching:
+        assert await watching.close_code() == Close.INTERNAL
+        assert watching.of("error")[0]["message"] == "cannot ask who you are now; come back"
 
 
 async def test_who_comes_through_a_trusted_proxy_is_counted_by_his_own_address(
