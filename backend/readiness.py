@@ -36,7 +36,8 @@ def watch(
             del waiting[part]
         if not (waiting or is_said or stack.is_stopping):
             is_said = True
-            print(welcome(), flush=True)
+            with suppress(BrokenPipeError):  # the stack, which prints too, finds it out
+                print(welcome(), flush=True)
         if waiting and time.monotonic() > deadline:
             stack.fail(f"{', '.join(waiting)} was not ready in {READY_TIMEOUT:.0f} s")
         time.sleep(_INTERVAL)

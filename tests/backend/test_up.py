@@ -27,6 +27,8 @@ READY = "Ordercast is ready"
 class Up:
     """`manage.py up` as a person starts it: on free ports, in an environment that says nothing."""
 
+    stderr = subprocess.STDOUT
+
     def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
         self.port, self.sandbox_port = free_port(), free_port()
         ports = ("--port", str(self.port), "--sandbox-port", str(self.sandbox_port))
@@ -36,7 +38,7 @@ class Up:
             [sys.executable, "manage.py", "up", "--data", str(data), *ports, *arguments],
             env={**bare, **environment},
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=self.stderr,
             text=True,
         )
         self.lines: list[str] = []
@@ -197,6 +199,30 @@ def test_a_part_starts_whatever_lock_a_thread_holds(tmp_path: Path) -> None:
 
     assert "part   | hello\n" in said.read_text()
     assert said.read_text().endswith("part ended with exit code 0\n")
+
+
+class UpToItsFirstLine(Up):
+    """Its reader goes after one line; what it says of that is on `stderr`."""
+
+    stderr = subprocess.PIPE
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        self.lines.append(self.process.stdout.readline())
+        self.process.stdout.close()
+
+
+def test_what_nobody_reads_any_more_stops_and_says_so_in_one_line(data: Path) -> None:
+    up = UpToItsFirstLine(data, "--without", "web,worker")
+    family: list[psutil.Process] = eventually(up.family, 20)
+    assert up.process.stderr
+    with up.process.stderr:
+        said = up.process.stderr.read()
+
+    assert up.wait() == 1
+    assert said.endswith("because nobody reads what is printed here any more\n"), said
+    assert "Traceback" not in said
+    assert is_gone(family)
 
 
 def test_ctrl_c_before_it_is_ready_leaves_nothing(data: Path) -> None:

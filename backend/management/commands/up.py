@@ -1,6 +1,8 @@
 """`manage.py up`: everything in one terminal."""
 
+import os
 import signal
+import sys
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -26,6 +28,10 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             died = ""
+        except BrokenPipeError:
+            # Python writes once more at its end what it could not write now.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            died = "nobody reads what is printed here any more"
         if died:
             raise CommandError(f"everything was stopped, because {died}")
 
