@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -266,7 +267,8 @@ def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
 
 @api.exception_handler(RequestDataTooBig)
 def _too_big(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
-    return problem(request, 413, "too_large", "The body is larger than 2.5 MB.")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024
+    return problem(request, 413, "too_large", f"The body is larger than {limit} KB.")
 
 
 @api.exception_handler(HttpError)

@@ -98,10 +98,3 @@ class ProviderRefused(OrderError):
     """The provider refused the request; asking again unchanged is no use."""
 
     code = "provider_refused"
-
-
-class ProviderAway(OrderError):
-    """The provider cannot be asked now. What was intended is kept, and the reconciler goes on with it."""
-
-    code = "provider_unavailable"
-    status = 503

@@ -28,8 +28,8 @@ class EventRecord:
     """One row of the journal, as readers get it.
 
     `order` is the order's ref, `version` its place within the order's stream (1, 2, 3 …, no holes), `state` and
-    `facts` are the order after the event (`facts`: captured, refunded, disputed, needs_review), `data` the event's
-    own fields at the present schema.
+    `facts` are the order after the event (`facts`: total, currency, captured, refunded, disputed, needs_review),
+    `data` the event's own fields at the present schema.
     """
 
     order: str

@@ -33,7 +33,7 @@ class Door(StrEnum):
     ANONYMOUS = "anonymous"  # for each address: no credentials, or bad ones
     HANDSHAKE = "handshake"  # for each address: WebSockets and event streams
     CALLBACK = "callback"  # for each provider and address
-    LOGIN = "login"  # for each address: failed log-ins
+    LOGIN = "login"  # for each address: tries to log in
 
 
 class TooMany(Exception):

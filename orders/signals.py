@@ -3,7 +3,7 @@
 from django.dispatch import Signal
 
 order_event_recorded = Signal()
-"""An event was appended; the transaction is still open. Sent with `sender=Order`, `record: journal.EventRecord`.
+"""An event was appended; the transaction is still open. Sent with `sender=Order`, `record: events.EventRecord`.
 
 A handler that has an effect outside the database waits for `transaction.on_commit`.
 """

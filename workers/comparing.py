@@ -29,10 +29,6 @@ class Comparison:
     found: Counter[Finding] = field(default_factory=Counter)
     broken_off: tuple[str, ...] = ()
 
-    @property
-    def hurried(self) -> int:
-        return self.found[Finding.DIFFERS]
-
 
 def compare() -> Comparison:
     """Compare with every provider that can list. What differs is due at once, so the next tick asks about it."""

@@ -20,12 +20,10 @@ from orders.access.revocation import (
     lapsed,
     read_grant,
     revoke,
-    still_valid,
 )
 from orders.access.sight import still_seen, visible_refs, visible_to
 from orders.access.tokens import (
     GRANT_LIFETIME,
-    is_service_token,
     issue_grant,
     issue_service_token,
     issue_user_token,
@@ -43,7 +41,6 @@ __all__ = [
     "TokenExpired",
     "TokenRevoked",
     "authenticate",
-    "is_service_token",
     "issue_grant",
     "issue_service_token",
     "issue_user_token",
@@ -53,7 +50,6 @@ __all__ = [
     "read_token",
     "revoke",
     "still_seen",
-    "still_valid",
     "visible_refs",
     "visible_to",
 ]

@@ -52,11 +52,6 @@ def read_grant(token: str) -> frozenset[str]:
     return credentials.refs
 
 
-def still_valid(credentials: Credentials) -> bool:
-    """Whether they would be accepted now."""
-    return not lapsed([credentials])
-
-
 def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
     """Those of `many` that no longer stand, and why: run out, revoked, logged out, deactivated, password changed.
 

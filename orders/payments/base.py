@@ -215,7 +215,7 @@ class Lists(Protocol):
     """What a provider may offer besides: its own list, so that once a night both can be compared."""
 
     def list_payments(self, created_after: datetime, cursor: str = "") -> Listed:
-        """A page of what was created after that instant, oldest first. A listed snapshot may leave out details."""
+        """A page of what was created after that instant, in the provider's own order. A snapshot may lack details."""
         ...
 
 

@@ -13,6 +13,7 @@ from celery.bin.celery import celery
 from django.core.management import get_commands
 from django.test import Client
 from uvicorn.main import main as uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from backend import launch
 from backend.variables import BASE_DIR, Environment
@@ -67,6 +68,33 @@ def test_the_worker_runs_as_it_does_in_one_terminal() -> None:
     assert set(launch.WORKER) - {"-m", "--quiet", "--skip-checks"} <= set(
         SERVICES["worker"]["command"]
     )
+
+
+@pytest.mark.parametrize(
+    ("whose", "client"),
+    [
+        ("172.18.0.1", "198.51.100.9"),  # the gateway of a network that compose makes
+        ("192.168.48.1", "198.51.100.9"),  # where it goes when those have run out
+        ("203.0.113.7", "203.0.113.7"),  # somebody who has no business to say whom he speaks for
+    ],
+)
+async def test_web_believes_what_stands_in_front_of_its_container_and_nobody_else(
+    whose: str, client: str
+) -> None:
+    words = default_command()
+    seen: list[str] = []
+
+    async def application(scope: Any, *_: Any) -> None:
+        seen.append(scope["client"][0])
+
+    web = ProxyHeadersMiddleware(application, words[words.index("--forwarded-allow-ips") + 1])
+    headers = [
+        (b"x-forwarded-for", b"192.0.2.1, 198.51.100.9")
+    ]  # the first is the client's own lie
+    scope: Any = {"type": "http", "client": (whose, 40_000), "headers": headers}
+    await web(scope, None, None)  # type: ignore[arg-type]
+
+    assert seen == [client]
 
 
 @pytest.mark.parametrize("name", SERVICES)
