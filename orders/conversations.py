@@ -14,7 +14,13 @@ from orders.access import issue_grant
 from orders.cause import Cause
 from orders.commands import apply_snapshot
 from orders.decisions import INTENDED
-from orders.errors import IdempotencyConflict, IllegalMove, NothingToRefund, ProviderRefused
+from orders.errors import (
+    IdempotencyConflict,
+    IllegalMove,
+    NothingToRefund,
+    NotOffered,
+    ProviderRefused,
+)
 from orders.models import Order, Payment, Refund
 from orders.payments import base, registry
 from orders.serialising import page_url
@@ -34,7 +40,7 @@ def start_payment(
 
     In mode "sync" the provider is asked to settle within the call. Where it cannot answer, the payment stays as
     intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `IdempotencyConflict`,
-    `ProviderRefused`.
+    `NotOffered`, `ProviderRefused`.
     """
     payment, is_new = _intend_payment(ref, mode, provider, return_url, idempotency_key)
     if not is_new:
@@ -64,7 +70,11 @@ def _intend_payment(
     if order.state not in UNPAID or order.is_cancelling:
         raise IllegalMove(ref, order.state, "start", legal_moves(order.state))
     name = provider or settings.ORDERCAST_DEFAULT_PROVIDER
-    registry.get(name)
+    offered = registry.get(name).capabilities
+    if mode == Payment.Mode.SYNC and not offered.synchronous:
+        raise NotOffered(
+            f"{name} cannot settle a payment within the call; begin it in mode {Payment.Mode.CALLBACK}."
+        )
     payment = Payment(
         order=order,
         provider=name,
@@ -148,7 +158,7 @@ def request_refund(
 ) -> Refund:
     """Give back `amount` (minor units; None: all that is left). The same key gives the refund that it began before.
 
-    Raises `OrderNotFound`, `IllegalMove`, `NothingToRefund`, `IdempotencyConflict`, `ProviderRefused`.
+    Raises `OrderNotFound`, `IllegalMove`, `NothingToRefund`, `IdempotencyConflict`, `NotOffered`, `ProviderRefused`.
     """
     refund, is_new = _intend_refund(ref, amount, reason, idempotency_key, cause)
     if is_new:
@@ -176,6 +186,7 @@ def _intend_refund(
         raise NothingToRefund(
             f"Order {ref} has {left} {order.currency} left to refund; {wanted} was asked for."
         )
+    _check_refund_is_offered(payment, wanted)
     refund = Refund.objects.create(
         payment=payment, amount=wanted, reason=reason, idempotency_key=key
     )
@@ -186,6 +197,19 @@ def _intend_refund(
     checks.schedule(payment, timezone.now())
     payment.save(update_fields=["profile", "step", "next_check_at"])
     return refund, True
+
+
+def _check_refund_is_offered(payment: Payment, amount: int) -> None:
+    offered = registry.get(payment.provider).capabilities
+    if not offered.refund:
+        raise NotOffered(
+            f"{payment.provider} takes no refunds from us: make it there, and the next look at the payment finds it."
+        )
+    if not offered.partial_refund and amount != payment.captured:
+        raise NotOffered(
+            f"{payment.provider} gives back the whole {payment.captured} {payment.currency} or nothing; "
+            f"{amount} was asked for."
+        )
 
 
 def _refundable(order: Order) -> tuple[Payment | None, int]:

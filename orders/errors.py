@@ -88,6 +88,13 @@ class NothingToRefund(OrderError):
     status = 422
 
 
+class NotOffered(OrderError):
+    """The provider has no way to do what was asked; the message says which way there is."""
+
+    code = "not_offered"
+    status = 422
+
+
 class CannotCancel(OrderError):
     """Money has moved, or the provider refused: cancel is no longer possible; refund instead."""
 

@@ -168,13 +168,11 @@ class Ack:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a provider can do, for those who have to choose another way where it cannot."""
+    """What a provider may lack. What it cannot do is refused before anything is written down."""
 
     synchronous: bool = False  # can confirm within the create call
-    cancel: bool = False
     refund: bool = False
     partial_refund: bool = False
-    fetch_by_merchant_ref: bool = False  # can be asked about a payment whose create answer was lost
 
 
 @runtime_checkable

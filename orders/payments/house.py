@@ -101,9 +101,7 @@ class House(Provider):
     """
 
     name = "house"
-    capabilities = Capabilities(
-        synchronous=True, cancel=True, refund=True, partial_refund=True, fetch_by_merchant_ref=True
-    )
+    capabilities = Capabilities(synchronous=True, refund=True, partial_refund=True)
 
     def __init__(self, url: str, key: str, webhook_secrets: list[str], timeout: float) -> None:
         self._signatures = Signatures(webhook_secrets)

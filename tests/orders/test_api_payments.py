@@ -1,11 +1,14 @@
 """Paying, cancelling, refunding and refreshing over the API, with a real provider process behind it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
-from orders.models import Order, Payment
+from orders.models import Order, Payment, Refund
+from orders.payments import registry
+from orders.payments.base import Capabilities
 from tests.builders import an_order, an_order_that_is, at_once, database_contents
 from tests.orders.calling import at, call, problem
 from tests.orders.conftest import take_away
@@ -79,6 +82,30 @@ def test_the_same_key_for_another_payment_is_a_problem(provider: SandboxProcess)
     pay(order, "callback", Idempotency_Key="k")
 
     assert problem(pay(order, "sync", Idempotency_Key="k")) == (422, "idempotency_key_reused")
+
+
+@pytest.fixture
+def offers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the house provider offer only what is named."""
+
+    def only(**offered: bool) -> None:
+        monkeypatch.setattr(registry.get("house"), "capabilities", Capabilities(**offered))
+
+    return only
+
+
+def test_a_provider_that_cannot_settle_at_once_is_not_asked_to(
+    provider: SandboxProcess, offers: Callable[..., None]
+) -> None:
+    order = an_order()
+    offers(synchronous=False)
+
+    answer = pay(order, "sync")
+
+    assert problem(answer) == (422, "not_offered")
+    assert answer.json()["detail"].endswith("begin it in mode callback.")
+    assert not Payment.objects.exists()
+    assert pay(order, "callback").status_code == 202
 
 
 def test_a_payment_that_is_refused_is_a_problem(provider: SandboxProcess) -> None:
@@ -192,6 +219,39 @@ def test_more_than_is_left_is_a_problem(provider: SandboxProcess) -> None:
     order, _ = paid()
 
     assert problem(refund(order, {"amount": 1_001})) == (422, "refund_exceeds_captured")
+
+
+@pytest.mark.parametrize(
+    ("offered", "amount", "said"),
+    [
+        ({"refund": False}, 1_000, "make it there, and the next look at the payment finds it."),
+        ({"refund": True, "partial_refund": False}, 300, "the whole 1000 EUR or nothing; 300 was asked for."),
+    ],
+)  # fmt: skip
+def test_a_refund_that_the_provider_does_not_offer_is_not_begun(
+    provider: SandboxProcess,
+    offers: Callable[..., None],
+    offered: dict[str, bool],
+    amount: int,
+    said: str,
+) -> None:
+    order, _ = paid()
+    offers(**offered)
+
+    answer = refund(order, {"amount": amount})
+
+    assert problem(answer) == (422, "not_offered")
+    assert answer.json()["detail"].endswith(said)
+    assert not Refund.objects.exists()
+
+
+def test_the_whole_can_be_refunded_where_no_part_can(
+    provider: SandboxProcess, offers: Callable[..., None]
+) -> None:
+    order, _ = paid()
+    offers(refund=True, partial_refund=False)
+
+    assert refund(order, {}).json()["order"]["state"] == "refunded"
 
 
 @pytest.mark.parametrize(

@@ -175,9 +175,7 @@ class Model(Provider):
     # ruff: noqa: ARG002 — the protocol's arguments, of which this one needs few
 
     name = "model"
-    capabilities = Capabilities(
-        synchronous=True, cancel=True, refund=True, partial_refund=True, fetch_by_merchant_ref=True
-    )
+    capabilities = Capabilities(synchronous=True, refund=True, partial_refund=True)
 
     def create(self, request: CreatePayment) -> Snapshot:
         def work() -> Account:

@@ -47,9 +47,7 @@ class Stripe(Provider):
     """
 
     name = "stripe"
-    capabilities = Capabilities(
-        synchronous=True, cancel=True, refund=True, partial_refund=True, fetch_by_merchant_ref=True
-    )
+    capabilities = Capabilities(synchronous=True, refund=True, partial_refund=True)
 
     # The customer is not on a page of Stripe's: what would send them somewhere is a decline.
     direct: ClassVar[Any] = {

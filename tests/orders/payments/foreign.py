@@ -124,9 +124,7 @@ class _Batch(_Shape):
 
 class Far(Provider):
     name = "far"
-    capabilities = Capabilities(
-        synchronous=True, cancel=True, refund=True, partial_refund=True, fetch_by_merchant_ref=True
-    )
+    capabilities = Capabilities(synchronous=True, refund=True, partial_refund=True)
 
     def __init__(self, url: str, key: str, secrets: Sequence[str], timeout: float) -> None:
         self._secrets = list(secrets)
