@@ -41,14 +41,14 @@ class CatchingUp:
 
     async def _synchronise(self, subscriptions: list[Subscription]) -> None:
         # What this process holds already need not wait for the others.
-        waiting = [s for s in subscriptions if self._is_waiting(s)]
-        cold = [s for s in waiting if s.topic.is_cold or not self._is_level(s)]
+        # Asked before each: what is written for one can make its connection lag, and then the rest are not for here.
+        cold = [s for s in subscriptions if self._is_waiting(s) and not self._is_level(s)]
         await self._hub.layer.joined({s.topic.name for s in cold if s.topic.is_cold})
         while cold := [s for s in cold if self._is_waiting(s)]:
             asked = [
                 (s, self._hub.readers[s.topic.kind].read(s.topic.key, _read_after(s)))
                 for s in cold
-                if not self._is_level(s)
+                if self._is_waiting(s) and not self._is_level(s)
             ]
             for subscription, asking in asked:
                 view = await result_of(asking)
@@ -58,15 +58,14 @@ class CatchingUp:
                     logger.exception("a page of %s is not in step", subscription.topic.name)
                     subscription.connection.fail(Close.INTERNAL, "an error of ours; come back")
 
-    def _read(self, subscription: Subscription, view: Catchup | None) -> None:
-        topic, connection = subscription.topic, subscription.connection
-        if view is not None:
+    def _read(self, subscription: Subscription, view: Catchup | Close) -> None:
+        topic = subscription.topic
+        if not isinstance(view, Close):
             self._hub.took(topic, view)
             if self._is_waiting(subscription):
                 self._sync_from_view(subscription, view)
         elif not subscription.is_over:
-            self._hub.unsubscribe(connection, topic.name)
-            connection.refuse(topic.key, Close.FORBIDDEN)
+            self._hub.send_off(subscription, view)
 
     def _is_waiting(self, subscription: Subscription) -> bool:
         is_busy = subscription.is_live or subscription.connection.is_lagging
@@ -76,12 +75,17 @@ class CatchingUp:
         """Whether what this process holds was enough, and the page is in step."""
         topic = subscription.topic
         held = subscription.version
-        if held is None or subscription.epoch != topic.position.epoch:
+        if topic.is_cold or held is None or subscription.epoch != topic.position.epoch:
             return False
         frames = topic.frames_after(held)
         if frames is None:
             return False
-        self._send_tail(subscription, frames)
+        if frames or not subscription.is_told:
+            self._send_tail(subscription, frames)
+        else:
+            # Its connection lagged and it missed nothing. Telling it so for each of a thousand orders, again and again,
+            # would fill what the client has just read away, and those behind them would never have their turn.
+            subscription.go_live()
         return True
 
     def _sync_from_view(self, subscription: Subscription, view: Catchup) -> None:
@@ -89,6 +93,9 @@ class CatchingUp:
         topic, held = subscription.topic, subscription.version
         if view.epoch != topic.position.epoch or self._is_level(subscription):
             return
+        if view.is_cut and held is not None and held <= view.after:
+            held = None
+            subscription.forget_cursor()
         since = topic.frames_after(view.version)  # came by hint after the journal was read
         if since is None:
             return
@@ -98,6 +105,7 @@ class CatchingUp:
             self._send_tail(subscription, tail + since)
             return
         subscription.epoch, subscription.version = view.epoch, view.version
+        subscription.is_told = True
         subscription.connection.write(snapshot(topic, view))
         if since and self._is_waiting(subscription):
             self._send_tail(subscription, since)
@@ -107,6 +115,7 @@ class CatchingUp:
     def _send_tail(self, subscription: Subscription, frames: list[Frame]) -> None:
         topic = subscription.topic
         epoch, version = subscription.epoch, subscription.version = topic.position
+        subscription.is_told = True
         text = encode_tail(topic.key, epoch, version, [frame.text for frame in frames])
         subscription.connection.write(Frame("synced", text, epoch, version))
         # The write may have been the one that made the connection lag, or ended it.
@@ -121,9 +130,10 @@ def _read_after(subscription: Subscription) -> int:
     return held if topic.is_cold else min(held, topic.position.version)
 
 
-async def result_of(asking: "asyncio.Future[Catchup | None]") -> Catchup | None:
+async def result_of(asking: "asyncio.Future[Catchup | None]") -> Catchup | Close:
+    """What the journal has, or what to tell the pages of a stream that is not there, or cannot be decoded."""
     try:
-        return await asking
-    except Exception as error:  # noqa: BLE001 — a stream that cannot be decoded; the reader has logged it
+        return await asking or Close.FORBIDDEN
+    except Exception as error:  # noqa: BLE001 — the reader has logged it
         logger.debug("not readable: %r", error)
-        return None
+        return Close.INTERNAL

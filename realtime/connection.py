@@ -78,8 +78,13 @@ class Connection:
         if self.is_closed:
             return
         if self.is_lagging:
-            self.owed = self.owed if self.owed is not None else deque(maxlen=MAX_OWED)
-            self.owed.append(frame)
+            self.owed = self.owed if self.owed is not None else deque()
+            if len(self.owed) < MAX_OWED:
+                self.owed.append(frame)
+            else:
+                # Each answers something: dropped, a page would wait for it in vain.
+                self.hub.too_slow += 1
+                self.close(Close.TOO_SLOW, f"{MAX_OWED} answers were not read")
             return
         whole = self.wire.whole
         if whole and self.protocol is not None and transport.is_writable(self.protocol):

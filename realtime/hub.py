@@ -132,6 +132,12 @@ class Hub:
         if not topic.members:
             topic.idle_since = time.monotonic()
 
+    def send_off(self, subscription: Subscription, why: Close) -> None:
+        """Its stream cannot be watched, or not any longer."""
+        connection, topic = subscription.connection, subscription.topic
+        self.unsubscribe(connection, topic.name)
+        connection.refuse(topic.key, why)
+
     def _register(self, connection: Connection, wish: Wish) -> Subscription:
         self.unsubscribe(connection, wish.topic)
         topic = self.topics.get(wish.topic)
@@ -169,12 +175,17 @@ class Hub:
     async def _heal(self, topics: list[Topic]) -> None:
         asked = [(t, self.readers[t.kind].read(t.key, t.position.version)) for t in topics]
         for topic, asking in asked:
+            view = await result_of(asking)
+            topic.is_reading = False
+            if isinstance(view, Close):
+                topic.lose()
+                for subscription in list(topic.members.values()):
+                    self.send_off(subscription, view)
+                continue
             try:
-                view = await result_of(asking)
-            finally:
-                topic.is_reading = False
-            if view is not None:
                 self.took(topic, view)
+            except Exception:
+                logger.exception("what was read of %s was not taken", topic.name)
 
     def took(self, topic: Topic, view: Catchup) -> None:
         # What was missed until now is late by so much; a topic that begins has missed nothing.

@@ -119,13 +119,16 @@ class JournalReader:
             self._refuse(batch, error)
             return
         for key, asks in batch.items():
+            view = found.get(key)
+            again: list[_Ask] = []
             for held, future in asks:
-                view = found.get(key)
                 if view is not None and view.is_cut and held > after[key]:
-                    # Someone else was too far behind, not this one.
-                    self._ask(key, (held, future))
+                    again.append((held, future))
                 elif not future.done():
                     future.set_result(view)
+            if again:
+                # Someone else was too far behind, not these. Not with the next who ask: they may be too.
+                self._supervisor.spawn(self._answer({key: again}), f"{self._source.kind} read")
 
     async def _until_read(
         self, after: dict[str, int], batch: dict[str, list[_Ask]]

@@ -32,16 +32,23 @@ COLD = Position("", 0)  # not read yet; no journal has this epoch
 
 
 class Subscription:
-    """One page's place in one topic. `epoch` and `version` are its cursor, and stale while `is_live`."""
+    """One page's place in one topic. `epoch` and `version` are its cursor, and stale while `is_live`; `is_told` once it
+    has had an answer."""
 
-    __slots__ = ("connection", "epoch", "is_live", "topic", "version")
+    __slots__ = ("connection", "epoch", "is_live", "is_told", "topic", "version")
 
     def __init__(
         self, connection: "Connection", topic: "Topic", epoch: str | None, version: int | None
     ) -> None:
         self.connection, self.topic = connection, topic
-        self.epoch, self.version = epoch, version if epoch is not None else None
-        self.is_live = False
+        # No journal's epoch is empty: that would be the place of a topic which nobody has read.
+        self.epoch = epoch or None
+        self.version = version if epoch else None
+        self.is_live = self.is_told = False
+
+    def forget_cursor(self) -> None:
+        """It is of no use: the answer is a snapshot."""
+        self.epoch = self.version = None
 
     @property
     def is_over(self) -> bool:
@@ -117,7 +124,8 @@ class Topic:
             for frame in view.frames:
                 self._remember(frame)
         elif view.epoch != self.position.epoch or (
-            view.is_cut and view.after <= self.position.version
+            # Where it was read from further back, it is some page that is too far behind, and not this topic.
+            view.is_cut and view.after == self.position.version
         ):
             self._jump(view)
         else:
@@ -126,6 +134,11 @@ class Topic:
                     self._advance(frame)
         self._flush_early()
         return self.position.version >= view.version
+
+    def lose(self) -> None:
+        """The stream is gone, or cannot be read: whoever comes next reads it anew."""
+        self.position, self.ring = COLD, _NOTHING
+        self.early.clear()
 
     def is_behind(self, epoch: str, head: int) -> bool:
         """Whether the journal's head says that something was not delivered here."""
