@@ -72,7 +72,8 @@ class Access:
     async def log_in(self) -> None:
         """Look the session up, if one was shown. The first step of `visible`."""
         if self.session_key is not None:
-            self.credentials |= await _threads.run(_logged_in, self.session_key)
+            found = await _threads.run(_logged_in, self.session_key)
+            self.credentials |= found  # which others may have changed meanwhile
             # Not before: who asks meanwhile has to wait for it too.
             self.session_key = None
 
@@ -86,10 +87,12 @@ class Access:
         return _asking().ask(frozenset(self.credentials), wanted)
 
     def judged(self, answer: "Answer") -> set[str]:
-        """The last step of `visible`: what it comes to."""
+        """The last step of `visible`: what it comes to.
+
+        What has lapsed stays in `credentials`: the check of standing has still to find it, and to end what it showed.
+        """
         lapses, seen = answer
-        self.credentials -= lapses.keys()
-        if not self.credentials and Lapse.EXPIRED in lapses.values():
+        if not self.credentials - lapses.keys() and Lapse.EXPIRED in lapses.values():
             raise Denied(Close.TOKEN_EXPIRED, "the token has run out; ask for a new one")
         return seen
 

@@ -58,13 +58,15 @@ def asked_by_address(ref: str, query: Mapping[str, list[str]]) -> Wanted:
 class OrderSocket:
     """Of one order (`asked`, by its address) or of many. `send` is as ASGI's."""
 
-    __slots__ = ("_allowance", "_allowed_at", "_asked", "connection")
+    __slots__ = ("_allowance", "_allowed_at", "_asked", "_pending", "connection")
 
     def __init__(
         self, send: Callable[[Message], Coroutine[Any, Any, None]], asked: Wanted | None
     ) -> None:
         """Join the hub and say welcome. Raises `Refused`."""
         self._asked = asked
+        # Of orders that are being asked about, the message that counts: the last one.
+        self._pending: dict[str, list[Wanted]] | None = None
         self.connection = connection = process.running().connect(send, WEBSOCKET)
         self._allowance, self._allowed_at = float(MESSAGE_BURST), connection.heard_at
         connection.on_refused = self._refuse
@@ -74,11 +76,11 @@ class OrderSocket:
     def enter(self, access: Access) -> None:
         """With what the handshake has shown."""
         self.connection.access = access
-        if access.is_empty:
+        if not access.credentials:  # a cookie alone may be anybody's
             asyncio.get_running_loop().call_later(
                 self.connection.hub.timing.hello, self._still_unknown
             )
-        elif self._asked is not None:
+        if not access.is_empty and self._asked is not None:
             self._watch([self._asked])
 
     def hear(self, text: str | None) -> None:
@@ -110,8 +112,12 @@ class OrderSocket:
             connection.fail(wrong.code, str(wrong))
 
     def _still_unknown(self) -> None:
-        if self.connection.access.is_empty and not self.connection.is_closed:
+        if self.connection.access.credentials or self.connection.is_closed:
+            return
+        if self.connection.access.is_empty:
             self._no_credentials()
+        else:
+            self.connection.hub.supervisor.spawn(self._log_in_alone(), "log-in")
 
     def _no_credentials(self) -> None:
         self.connection.fail(
@@ -134,6 +140,8 @@ class OrderSocket:
                 self._watch(frame.subscribe)
             case Unsubscribe():
                 for ref in frame.orders:
+                    if self._pending is not None:
+                        self._pending.pop(ref, None)
                     self.connection.hub.unsubscribe(self.connection, order_topic(ref))
             case Refresh():
                 self.connection.access.add(frame.token)
@@ -153,9 +161,17 @@ class OrderSocket:
             self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
         elif self.connection.access.is_empty:
             self._no_credentials()
-        elif wanted and self.connection.access.session_key is None:
-            self._ask(wanted, expired)
         elif wanted:
+            self._begin(wanted, expired)
+
+    def _begin(self, wanted: list[Wanted], expired: set[str]) -> None:
+        self._pending = {
+            **(self._pending or {}),
+            **dict.fromkeys((w.order for w in wanted), wanted),
+        }
+        if self.connection.access.session_key is None:
+            self._ask(wanted, expired)
+        else:
             # Not awaited here: a socket that is being looked up still answers, and notices that it is gone.
             self.connection.hub.supervisor.spawn(self._log_in(wanted, expired), "log-in")
 
@@ -166,6 +182,15 @@ class OrderSocket:
         except Denied as denied:
             return denied.code is Close.TOKEN_EXPIRED
         return False
+
+    async def _log_in_alone(self) -> None:
+        """Nobody has asked for an order: is there somebody at all?"""
+        try:
+            await self.connection.access.log_in()
+        except Exception as error:  # noqa: BLE001 — as below
+            self._cannot_ask(error)
+        else:
+            self._still_unknown()
 
     async def _log_in(self, wanted: list[Wanted], expired: set[str]) -> None:
         try:
@@ -191,6 +216,7 @@ class OrderSocket:
         except Exception as error:  # noqa: BLE001 — as above
             self._cannot_ask(error)
             return
+        wanted = self._still_wanted(wanted)
         for each in wanted:
             if each.order not in visible:
                 why = Close.TOKEN_EXPIRED if each.order in expired else Close.FORBIDDEN
@@ -206,6 +232,15 @@ class OrderSocket:
             self.connection.fail(refused.code, str(refused))
             return
         self.connection.hub.catching_up.soon(subscriptions)
+
+    def _still_wanted(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Those that were not unsubscribed, or asked for anew, meanwhile."""
+        pending = self._pending or {}
+        still = [each for each in wanted if pending.get(each.order) is wanted]
+        for each in still:
+            pending.pop(each.order, None)
+        self._pending = pending or None
+        return still
 
     def _cannot_ask(self, error: Exception) -> None:
         if isinstance(error, PASSING_ERRORS):

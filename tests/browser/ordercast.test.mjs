@@ -202,6 +202,20 @@ test("an order that may not be seen ends its own stream and no other", async () 
   assert.deepEqual(a.heard, [2]);
 });
 
+test("an order that the server cannot read now is asked for again, and no other", async () => {
+  const a = await live();
+  const b = await watch({ order: B });
+  const before = sockets[0].sent.length;
+
+  sockets[0].says(denied(1011, B));
+  assert.deepEqual([a.status, b.status], ["live", "reconnecting"]);
+  await pass(10_000);
+
+  assert.deepEqual(sockets[0].sent.slice(before), [{ type: "subscribe", subscribe: [{ order: B, ...CURSOR }] }]);
+  sockets[0].says(synced(1, { order: B }));
+  assert.equal(b.status, "live");
+});
+
 test("what was wrong with the connection stops no order: the close code decides", async () => {
   const stream = await live();
 

@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from orders import access
+from orders.access import revocation
 from orders.models import Order
 from tests.builders import an_order
 from tests.realtime.conftest import NEVER, grow_and_announce, in_thread
@@ -249,3 +250,70 @@ async def test_the_log_never_shows_a_token(
     assert f"/ws/orders/{order.ref}/?token=[redacted]" in output
     assert good not in output
     assert configured.ORDERCAST_SERVICE_TOKEN not in output
+
+
+async def test_a_page_that_asks_for_more_keeps_nothing_that_a_revoked_grant_showed(
+    start_server: Start, order: Order
+) -> None:
+    server = start_server(standing=1.0)
+    other = await in_thread(an_order)
+    shown = grant(order.ref)
+    async with page(server, token=None) as watching:
+        await watching.say(type="hello", subscribe=[{"order": order.ref, "grant": shown}])
+        await watching.synced(order.ref)
+        await in_thread(revoke, shown)
+        await watching.say(
+            type="subscribe", subscribe=[{"order": other.ref, "grant": grant(other.ref)}]
+        )
+        await watching.synced(other.ref)
+
+        errors = await watching.until(lambda p: p.of("error", order.ref))
+        await grow_and_announce(order)
+        await grow_and_announce(other)
+        await watching.until(lambda p: p.of("event", other.ref))
+
+    assert [error["code"] for error in errors] == [4003]
+    assert watching.of("event", order.ref) == []
+
+
+def revoke(token: str) -> None:
+    held = access.read_token(token)
+    revocation.revoke(revocation.token_of(held), actor="test")
+
+
+async def test_a_cookie_that_nobody_has_is_no_credentials(start_server: Start) -> None:
+    server = start_server(hello=0.2)
+    headers = {"Cookie": "sessionid=nobodys", "Origin": server.url}
+
+    async with page(server, token=None, headers=headers) as watching:
+        assert await watching.close_code() == 4001
+
+
+async def test_who_has_logged_in_may_take_his_time_to_ask(start_server: Start) -> None:
+    server = start_server(hello=0.2)
+    user = await in_thread(User.objects.create_user, "ada", password="x")
+    own = await in_thread(an_order, customer_id=user.pk)
+    headers = await in_thread(log_in, user)
+
+    async with (
+        page(server, token=None) as stranger,
+        page(server, token=None, headers=headers) as watching,
+    ):
+        assert await stranger.close_code() == 4001  # it came before, so the time is over for both
+        await watching.say(type="subscribe", subscribe=[{"order": own.ref}])
+        await watching.synced(own.ref)
+
+
+async def test_what_is_unsubscribed_before_it_was_answered_is_not_watched(
+    server: Server, order: Order
+) -> None:
+    other = await in_thread(an_order)
+    async with page(server, token=grant(order.ref, other.ref)) as watching:
+        await watching.say(type="subscribe", subscribe=[{"order": order.ref}, {"order": other.ref}])
+        await watching.say(type="unsubscribe", orders=[order.ref])
+        await watching.synced(other.ref)
+        await grow_and_announce(order)
+        await grow_and_announce(other)
+        await watching.until(lambda p: p.of("event", other.ref))
+
+    assert watching.of("event", order.ref) == watching.of("synced", order.ref) == []

@@ -12,6 +12,7 @@ const STREAMS_BY_SSE = 4; // a browser opens six connections to a host over HTTP
 const TAIL = 300; // events that the server gives at most
 const SUBSCRIBE_AT_ONCE = 100;
 const EXPIRED = 4005;
+const OURS = 1011;
 const STOP = new Set([4001, 4003, 4400]);
 const CODE_OF = { 401: 4001, 403: 4003, 404: 4003, 422: 4400, 429: 4009 };
 
@@ -225,8 +226,13 @@ class Line {
     return stream.grant ? stream : this;
   }
 
-  /** One stream may no longer be seen. The others are not concerned. */
+  /** One stream may not be seen, or not now. The others are not concerned. */
   async #refuse(stream, code) {
+    if (code === OURS) {
+      become(stream, "reconnecting");
+      setTimeout(() => this.streams.has(stream) && this.#want(stream), 1_000 + backoff(stream.tries++));
+      return;
+    }
     const holder = this.#holder(stream);
     if (code === EXPIRED) {
       become(stream, "reconnecting");
