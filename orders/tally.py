@@ -5,6 +5,7 @@ thousands of others. Limit: each process counts for itself for `SHARED_AFTER` se
 of the limit: who hardly knocks is not worth telling of. So all of them together can let through a little more.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,11 +17,13 @@ TENTHS = 10  # what is told comes in such parts of the limit, at least
 Share = Callable[[str, int, int], int | None]
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(slots=True)
 class _Window:
     ends_at: float
     seconds: int
-    limit: int
     total: int = 0  # all processes', as far as is known here
     untold: int = 0  # ours that the others do not know of
 
@@ -30,7 +33,9 @@ class Tally:
 
     def __init__(self, share: Share) -> None:
         self._share = share
-        self._windows: dict[str, _Window] = {}
+        # By the length and the number of what they last, so that those which are over are let go of all at once.
+        self._windows: dict[tuple[int, int], dict[str, _Window]] = {}
+        self._worth_telling: dict[str, _Window] = {}
         self._lock = threading.Lock()
         self._work = threading.Event()
         threading.Thread(target=self._run, name="tally", daemon=True).start()
@@ -40,16 +45,20 @@ class Tally:
         now = time.time()
         number = int(now // seconds)
         with self._lock:
-            window = self._windows.setdefault(
-                f"{name}/{number}", _Window((number + 1) * seconds, seconds, limit)
-            )
+            windows = self._windows.get((seconds, number))
+            if windows is None:
+                windows = self._windows[seconds, number] = {}
+                self._work.set()  # others may be over
+            window = windows.get(name)
+            if window is None:
+                window = windows[name] = _Window((number + 1) * seconds, seconds)
             if window.total >= limit:
                 return window.ends_at - now
             window.total += 1
             window.untold += 1
-            is_worth_telling = window.untold * TENTHS >= limit
-        if is_worth_telling:
-            self._work.set()
+            if window.untold * TENTHS >= limit:
+                self._worth_telling[f"{name}/{number}"] = window
+                self._work.set()
         return 0.0
 
     def _run(self) -> None:
@@ -57,20 +66,27 @@ class Tally:
             self._work.wait()
             time.sleep(SHARED_AFTER)  # what comes meanwhile goes along
             self._work.clear()
-            self._tell()
+            try:
+                self._forget(time.time())
+                self._tell()
+            except Exception:
+                logger.exception("what was counted here is not shared with other processes")
+
+    def _forget(self, now: float) -> None:
+        with self._lock:
+            over = [each for each in self._windows if (each[1] + 1) * each[0] <= now]
+            windows = [self._windows.pop(each) for each in over]
+        del windows  # a hundred thousand of them, at times: not while somebody waits for the lock
 
     def _tell(self) -> None:
         with self._lock:
-            now = time.time()
-            self._windows = {k: w for k, w in self._windows.items() if w.ends_at > now}
-            untold = [
-                (name, window, window.untold)
-                for name, window in self._windows.items()
-                if window.untold * TENTHS >= window.limit
-            ]
+            worth, self._worth_telling = self._worth_telling, {}
+            untold = [(name, window, window.untold) for name, window in worth.items()]
         for name, window, amount in untold:
             total = self._share(name, window.seconds, amount)
-            if total is not None:
-                with self._lock:
+            with self._lock:
+                if total is not None:
                     window.untold -= amount
                     window.total = total + window.untold
+                elif window.ends_at > time.time():
+                    self._worth_telling[name] = window  # the next time

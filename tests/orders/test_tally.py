@@ -100,6 +100,34 @@ def test_knocks_at_once_are_each_counted(shared: Shared) -> None:
     assert sum(got) == 10
 
 
+def test_windows_that_are_over_are_let_go_of_though_nobody_knocks_much(shared: Shared) -> None:
+    tally = Tally(shared.add)
+    for number in range(1_000):
+        tally.count(f"somebody {number}", 600, 1)
+
+    def knock_once_more() -> bool:
+        tally.count("another", 600, 1)
+        return sum(map(len, tally._windows.values())) < 10
+
+    eventually(knock_once_more)
+    assert not shared.counts
+
+
+def test_an_error_while_it_is_shared_does_not_end_the_sharing(shared: Shared) -> None:
+    def add(name: str, seconds: int, amount: int) -> int | None:
+        if not shared.refused:
+            shared.refused += 1
+            raise RuntimeError("a defect")
+        return shared.add(name, seconds, amount)
+
+    tally = Tally(add)
+    let_in(tally, 1)
+    eventually(lambda: shared.refused)
+    let_in(tally, 1)
+
+    eventually(lambda: shared.counts)
+
+
 @pytest.mark.parametrize("door", [Door.CALLBACK, Door.HANDSHAKE])
 def test_callbacks_and_handshakes_are_counted_in_valkey_too(door: Door, settings: Settings) -> None:
     settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, door: "9/minute"}
