@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -27,8 +28,15 @@ class Pages(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        answer: Callable[[HttpRequest], Any] = sync_to_async(self.get_response)
+        answer: Callable[[HttpRequest], Any] = sync_to_async(self._respond)
         return await answer(request)  # type: ignore[no-any-return] # asgiref's type is lost above
+
+    def _respond(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not response.streaming:
+            # Here, and not once it was sent: that takes as long as the client likes, and there are few connections.
+            close_old_connections()
+        return response
 
 
 class Callbacks(Pages):

@@ -163,7 +163,10 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise Refused(
-                408, "too_slow", f"The body did not come within {BODY_TIME:g} s."
+                408,
+                "too_slow",
+                f"The body did not come within {BODY_TIME:g} s.",
+                connection="close",
             ) from None
         self._size += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)

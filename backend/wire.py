@@ -38,6 +38,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._is_waited_for_by_nobody():
+            self._await_head()
         if self._head is None:
             return
         # What came in one piece with a request's end is counted as the next one's head: read sizes bound the error.
@@ -45,6 +47,18 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head > MAX_HEAD and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
+
+    def _is_waited_for_by_nobody(self) -> bool:
+        """uvicorn gives up waiting for the next request at the first byte, which may be an empty line, or the rest of a
+        body that was answered early; a head is awaited from its own first byte."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        return (
+            is_idle
+            and self._hurry is None
+            and self.timeout_keep_alive_task is None
+            and self.transport.get_protocol() is self
+            and not self.transport.is_closing()
+        )
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -54,7 +54,8 @@ class AtOnceProtocol(WebSocketProtocol):
     # What uvicorn gives each socket at its beginning.
     handshake_initiated = handshake_complete = True
     close_sent = disconnected = read_paused = False
-    close_timer = initial_response = ping_timer = pong_timer = pending_ping_payload = None
+    close_timer = initial_response = ping_timer = pong_timer = None
+    pending_ping_payload: bytes | None = None
     close_timeout = 10.0
     ping_sent_at = last_ping_rtt = 0.0
     request = response = None  # type: ignore[assignment] # nobody reads them
@@ -97,7 +98,8 @@ class AtOnceProtocol(WebSocketProtocol):
             )
 
     def data_received(self, data: bytes) -> None:
-        if self.conn is _UNSPOKEN and len(data) == len(_PONG) + 8 and data.startswith(_PONG):
+        is_pong = len(data) == len(_PONG) + 8 and data.startswith(_PONG)
+        if self.conn is _UNSPOKEN and self.pending_ping_payload is not None and is_pong:
             mask, payload = int.from_bytes(data[2:6]), int.from_bytes(data[6:])
             self.handle_pong(Frame(Opcode.PONG, (mask ^ payload).to_bytes(4)))
             return

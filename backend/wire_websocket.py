@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
@@ -23,6 +23,9 @@ from websockets.server import ServerProtocol
 MAX_LINE = 8_000  # bytes; longer ones, and more headers, are websockets' to refuse
 MAX_HEADERS = 100
 MAX_THROWN_AWAY = 4_000_000  # bytes, of a client that has been told to go
+# Pings, pongs and pieces of messages in a second: they cost as much as messages, which the application counts.
+MAX_SMALL = 100
+SLICE = 4_096  # bytes that are parsed before the next look at what they were: 680 frames at most
 _BODIES = {b"content-length", b"transfer-encoding"}
 
 
@@ -43,6 +46,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One socket."""
 
     _may_still_send: int | None = None  # bytes, once its frames have made no sense
+    _small, _small_since = 0, 0.0
+    _pong: bytes | None = None  # the last, where the client has not read what came before
 
     def open(self, http: Any) -> None:
         """Take over from the HTTP protocol that has parsed a handshake which `is_plain`."""
@@ -64,12 +69,78 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.request = self.response = None  # type: ignore[assignment] # 4 KB, and nobody reads them again
 
     def data_received(self, data: bytes) -> None:
-        if self._may_still_send is None:
-            super().data_received(data)
-            return
-        self._may_still_send -= len(data)
+        for start in range(0, len(data), SLICE):
+            if self._may_still_send is not None:
+                self._throw_away(len(data) - start)
+                return
+            super().data_received(data[start : start + SLICE])
+
+    def _throw_away(self, size: int) -> None:
+        self._may_still_send = (self._may_still_send or 0) - size
         if self._may_still_send < 0:
-            self.transport.close()
+            self.transport.abort()
+
+    def handle_cont(self, event: Frame) -> None:
+        if self._is_within_rate() and (event.data or event.fin):
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if not self._is_within_rate():
+            return
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            # The latest is enough (RFC 6455, 5.5.3); a pong for each would pile up without end.
+            pongs = self.conn.data_to_send()
+            self._pong = pongs[-1] if pongs else self._pong
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._is_within_rate():
+            super().handle_pong(event)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._pong is not None and not self.transport.is_closing():
+            pong, self._pong = self._pong, None
+            self.transport.write(pong)
+
+    def _is_within_rate(self) -> bool:
+        if self._may_still_send is not None:
+            return False
+        now = self.loop.time()
+        if now - self._small_since > 1:
+            self._small, self._small_since = 0, now
+        self._small += 1
+        if self._small <= MAX_SMALL:
+            return True
+        self.conn.send_close(
+            CloseCode.POLICY_VIOLATION, f"at most {MAX_SMALL} control frames a second"
+        )
+        self.handle_parser_exception()
+        return False
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._cut_later()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._cut_later()
+
+    def shutdown(self) -> None:
+        if self.transport.is_closing():  # waits for a client that may never read
+            self.stop_keepalive()
+            self.transport.abort()
+            return
+        super().shutdown()
+        self._cut_later()
+
+    def _cut_later(self) -> None:
+        """A close waits until all is written, and so for ever for a client that reads nothing."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        if not self.disconnected:
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not (self.close_sent or _are_text(self.frames)):
@@ -95,8 +166,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        if self.close_timer is None:
-            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        self._cut_later()
 
 
 def _are_text(frames: Iterable[bytes]) -> bool:

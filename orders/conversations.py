@@ -5,7 +5,7 @@ settles with the same key. All functions here are synchronous and take as long a
 """
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -46,7 +46,9 @@ def start_payment(
     if not is_new:
         return payment
     try:
-        told = registry.get(payment.provider).create(create_request(payment))
+        request = create_request(payment)
+        let_the_database_go()
+        told = registry.get(payment.provider).create(request)
     except base.Refused as refused:
         apply_snapshot(payment.pk, refused_snapshot(payment, refused), cause)
         raise ProviderRefused(f"{payment.provider} refused the payment: {refused}") from refused
@@ -56,6 +58,12 @@ def start_payment(
         apply_snapshot(payment.pk, told, cause)
     payment.refresh_from_db()
     return payment
+
+
+def let_the_database_go() -> None:
+    """Before a provider is asked: it may take its time, and there are few connections to the database."""
+    if not connection.in_atomic_block:
+        connection.close()  # gives it back to the pool
 
 
 @transaction.atomic
@@ -129,8 +137,9 @@ def cancel_order(ref: str, *, reason: str, cause: Cause) -> Order:
 
 def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
     """Ask the provider to cancel; if it does not, an urgent wish brings the next look forward."""
-    provider = registry.get(payment.provider)
     request = base.CancelPayment(merchant_ref=payment.ref, provider_ref=payment.provider_ref)
+    provider = registry.get(payment.provider)
+    let_the_database_go()
     try:
         told = provider.cancel(request)
     except base.NotFound as error:
@@ -232,6 +241,7 @@ def send_refund(refund: Refund, cause: Cause) -> None:
         amount=refund.amount,
         reason=refund.reason,
     )
+    let_the_database_go()
     try:
         told = registry.get(payment.provider).refund(request)
     except base.Refused as refused:

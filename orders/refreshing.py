@@ -89,6 +89,7 @@ def _ask(payment: Payment, cause: Cause) -> checks.Look:
         seen = payment.order.version
         if _repeat_unanswered(payment, cause):
             seen = Order.objects.values_list("version", flat=True).get(pk=payment.order_id)
+        conversations.let_the_database_go()
         told = provider.fetch(payment.ref, payment.provider_ref or None)
     except base.NotFound as error:
         if payment.status != INTENDED:
@@ -116,8 +117,10 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     if order.is_cancelling or is_over or order.state not in UNPAID:
         conversations.close_unsent(payment, cause)
         return checks.Look(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
+    request = conversations.create_request(payment)
+    conversations.let_the_database_go()
     try:
-        told = provider.create(conversations.create_request(payment))
+        told = provider.create(request)
     except base.Refused as refused:
         told = conversations.refused_snapshot(payment, refused)
     except base.ProviderError as error:

@@ -180,6 +180,7 @@ def _limits() -> Json:
         "max_subscriptions": messages.MAX_SUBSCRIPTIONS,
         "messages_per_second": messages.MESSAGES_PER_SECOND,
         "message_burst": messages.MESSAGE_BURST,
+        "orders_for_a_message": messages.ORDERS_FOR_A_MESSAGE,
         "max_tail_events": queries.TAIL_LIMIT,
         "position_check_ms": int(times.check * 1000),
         "hello_within_ms": int(times.hello * 1000),

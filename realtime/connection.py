@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from realtime import transport
 from realtime.auth import Access
 from realtime.frames import Frame, Message, Wire
-from realtime.messages import Close, Error
+from realtime.messages import MAX_SUBSCRIPTIONS, Close, Error
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_OWED = (
-    32  # protocol frames kept for a lagging connection: errors, and `synced` is not among them
-)
+# Protocol frames kept for a lagging connection: pongs, and an error for each order that it asked for; not `synced`.
+MAX_OWED = MAX_SUBSCRIPTIONS + 32
 
 
 class Connection:

@@ -19,6 +19,7 @@ MAX_SUBSCRIPTIONS = 1_000  # on one socket
 MAX_VERSION = 2**53 - 1  # what JavaScript can count
 MESSAGES_PER_SECOND = 50  # over time
 MESSAGE_BURST = 200  # at once
+ORDERS_FOR_A_MESSAGE = 20  # that are subscribed to count as one message more
 BARE_PING = "ping"  # not JSON: for clients and proxies that know only this
 BARE_PONG = "pong"
 

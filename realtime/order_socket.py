@@ -21,6 +21,7 @@ from realtime.messages import (
     BARE_PONG,
     MESSAGE_BURST,
     MESSAGES_PER_SECOND,
+    ORDERS_FOR_A_MESSAGE,
     BadFrame,
     ClientFrame,
     ClientPing,
@@ -135,8 +136,10 @@ class OrderSocket:
             case ClientPing():
                 self.connection.speaks = True
             case Hello():
+                self._charge(frame.subscribe)
                 self._hello(frame)
             case Subscribe():
+                self._charge(frame.subscribe)
                 self._watch(frame.subscribe)
             case Unsubscribe():
                 for ref in frame.orders:
@@ -145,6 +148,10 @@ class OrderSocket:
                     self.connection.hub.unsubscribe(self.connection, order_topic(ref))
             case Refresh():
                 self.connection.access.add(frame.token)
+
+    def _charge(self, wanted: list[Wanted]) -> None:
+        """A thousand orders are more work than a ping. Whoever owes too much is told so at the next message."""
+        self._allowance -= len(wanted) / ORDERS_FOR_A_MESSAGE
 
     def _hello(self, hello: Hello) -> None:
         was_empty = self.connection.access.is_empty

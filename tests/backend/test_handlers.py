@@ -6,12 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.db import connection
 from django.dispatch import Signal
 
 from backend.asgi import application
 from orders.models import Order, Payment
+from orders.payments import registry
+from orders.payments.base import Unavailable
 from tests.builders import a_payment, an_order
 from tests.orders.deliveries import message, signed
 
@@ -69,6 +73,60 @@ async def test_a_callback_is_taken_in_one_thread_of_its_own(
     assert len(threads) == 2
     assert {name.rpartition("_")[0] for name in threads} == {"callback"}
     assert len(set(threads)) == 1
+
+
+async def test_a_page_gives_its_connection_back_before_it_is_sent(payment: Payment) -> None:
+    before = _connections_in_use()
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def send(_message: Any) -> None:
+        begun.set()
+        await may_go_on.wait()
+
+    messages: list[Any] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if not messages:
+            await may_go_on.wait()
+            return {"type": "http.disconnect"}
+        return messages.pop()
+
+    headers = {
+        b"host": b"localhost",
+        b"authorization": f"Bearer {settings.ORDERCAST_SERVICE_TOKEN}".encode(),
+    }
+    path = f"/api/orders/{payment.order.ref}"
+    scope: Any = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": list(headers.items()), "root_path": "", "scheme": "http", "http_version": "1.1",
+        "server": ("localhost", 80), "client": ("127.0.0.1", 40_000),
+    }  # fmt: skip
+    answering = asyncio.ensure_future(application(scope, receive, send))
+    await asyncio.wait_for(begun.wait(), 20)
+    held = _connections_in_use()
+    may_go_on.set()
+    await answering
+
+    assert held == before
+
+
+async def test_no_connection_waits_for_a_provider(
+    payment: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, held = _connections_in_use(), list[int]()
+
+    def asked(*_: Any) -> Any:
+        held.append(_connections_in_use())
+        raise Unavailable("away")
+
+    for method in ("create", "fetch", "cancel", "refund"):
+        monkeypatch.setattr(registry.get("house"), method, asked)
+    order = await sync_to_async(an_order)()
+    token = {"Authorization": f"Bearer {settings.ORDERCAST_SERVICE_TOKEN}"}
+    for path in ("payments", "refresh", "cancel"):
+        await ask("POST", f"/api/orders/{order.ref}/{path}", json={}, headers=token)
+
+    assert held == [before] * 3
 
 
 async def test_many_callbacks_give_their_connections_back(payment: Payment) -> None:

@@ -55,6 +55,10 @@ class Server:
     def config(self) -> uvicorn.Config:
         return self._server.config
 
+    @property
+    def has_stopped(self) -> bool:
+        return not self._thread.is_alive()
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)

@@ -110,6 +110,18 @@ async def test_a_client_that_talks_without_end_is_closed(server: Server) -> None
         assert await watching.close_code() == 4400
 
 
+async def test_a_client_that_asks_for_a_thousand_orders_again_and_again_is_closed(
+    server: Server,
+) -> None:
+    wanted = [{"order": secrets.token_hex(16)} for _ in range(MAX_SUBSCRIPTIONS)]
+    async with page(server) as watching:
+        for _ in range(8):
+            await watching.say(type="subscribe", subscribe=wanted)
+        assert await watching.close_code() == 4400
+
+    assert watching.of("error")[-1]["message"] == "at most 50 messages a second"
+
+
 async def test_the_bare_text_ping_is_answered_with_the_bare_text_pong(server: Server) -> None:
     async with page(server) as watching:
         await watching.socket.send("ping")

@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
+import json
 import logging
 import re
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -18,17 +19,19 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
-from backend import launch
+from backend import launch, wire
 from backend.wire import HttpProtocol
 from backend.wire_at_once import AtOnceProtocol
 from backend.wire_websocket import WebSocketProtocol
 from orders.models import Order
 from realtime import process
 from realtime.connection import Connection
+from realtime.groups import order_topic
 from realtime.order_socket import OrderSocket
 from realtime.topic import Subscription
 from tests.realtime import serving
-from tests.realtime.serving import Server, page
+from tests.realtime.conftest import announce, grow
+from tests.realtime.serving import Page, Server, page, socket_that_holds_little
 from tests.waiting import eventually, eventually_async
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -297,6 +300,112 @@ def handshake(order: Order) -> bytes:
         "more": f"Authorization: Bearer {settings.ORDERCAST_SERVICE_TOKEN}",
     }
     return ("\r\n".join(lines.values()) + "\r\n\r\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("first", "each"),
+    [(b"", frame(0x89, b"")), (b"", frame(0x8A, b"")), (frame(0x01, b""), frame(0x00, b""))],
+    ids=["pings", "pongs", "pieces of a message"],
+)
+def test_who_sends_small_frames_without_end_is_closed(
+    start_server: Callable[..., Server], order: Order, first: bytes, each: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
+        client.sendall(handshake(order))
+        said = client.recv(65_536)
+        client.sendall(first + each * 3_000)
+        client.shutdown(socket.SHUT_WR)
+        while data := client.recv(65_536):
+            said += data
+
+    assert (1008).to_bytes(2) + b"at most 100 control frames a second" in said
+
+
+async def test_who_pings_and_does_not_read_is_answered_the_last_time_only(
+    start_server: Callable[..., Server], order: Order
+) -> None:
+    async with blocked(start_server(), order) as (watching, protocol):
+        size = protocol.transport.get_write_buffer_size()
+        for number in range(30):
+            answered = await watching.socket.ping(f"{number:0>100}")
+        await eventually_async(lambda: protocol._small == 30)
+        assert protocol.transport.get_write_buffer_size() == size
+
+        watching.begin_to_read()
+        await asyncio.wait_for(answered, 10)
+
+
+async def test_who_says_farewell_and_does_not_read_is_cut(
+    start_server: Callable[..., Server], order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AtOnceProtocol, "close_timeout", 0.3)
+    server = start_server()
+    async with blocked(server, order) as (watching, protocol):
+        watching.socket.transport.write(frame(0x88, b""))
+
+        await eventually_async(lambda: protocol.disconnected)
+
+
+async def test_a_farewell_that_is_not_read_does_not_disturb_a_stop(
+    start_server: Callable[..., Server], order: Order
+) -> None:
+    server = start_server()
+    async with blocked(server, order) as (watching, protocol):
+        watching.socket.transport.write(frame(0x88, b""))
+        await eventually_async(protocol.transport.is_closing)
+
+        await asyncio.to_thread(server.stop)
+
+        assert server.has_stopped
+        assert protocol.disconnected
+
+
+@asynccontextmanager
+async def blocked(server: Server, order: Order) -> AsyncIterator[tuple[Page, AtOnceProtocol]]:
+    """A page that does not read what it was sent, and the socket at its other end."""
+    async with page(
+        server, f"{order.ref}/", reads=False, max_queue=1, max_size=None,
+        sock=socket_that_holds_little(server.port),
+    ) as watching:  # fmt: skip
+        await eventually_async(lambda: process.running().connections)
+        protocol = the_only_protocol()
+        await eventually_async(lambda: any(t.live for t in process.running().topics.values()))
+        topic = process.running().topics[order_topic(order.ref)]
+        for version, hint in enumerate(await grow(order, 100), 2):
+            await announce(
+                [*hint[:3], json.dumps({**json.loads(str(hint[3])), "padding": "x" * 60_000})]
+            )
+            await eventually_async(lambda v=version: topic.position.version >= v)
+            if not protocol.writable.is_set():
+                break
+        assert not protocol.writable.is_set()
+        yield watching, protocol
+
+
+@pytest.mark.parametrize(
+    ("request_line", "more", "after"),
+    [
+        ("GET /health/live", "", b"\r\n"),
+        (f"GET /api/orders/{'0' * 32}/stream", "Content-Length: 100\r\n", b"x"),
+    ],
+    ids=["an empty line", "a body that is not waited for"],
+)
+def test_who_never_comes_to_his_next_request_is_hung_up_on(
+    start_server: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    request_line: str,
+    more: str,
+    after: bytes,
+) -> None:
+    monkeypatch.setattr(wire, "HEAD_TIME", 0.3)
+    with socket.create_connection(("127.0.0.1", start_server().port), 30) as client:
+        client.sendall(f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode())
+        assert client.recv(65_536).startswith(b"HTTP/1.1 ")
+        client.sendall(after)
+
+        with suppress(ConnectionResetError):  # hung up on in the middle of his body
+            while client.recv(65_536):
+                pass
 
 
 NONSENSE = frame(0x81, b"no json")
