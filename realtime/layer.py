@@ -130,14 +130,19 @@ class Layer:
             self._on_back(None)
 
     async def _echo(self) -> None:
-        number = 0
+        number = unjoined = 0
         while True:
             await asyncio.sleep(self._timing.echo)
             if not self.is_up and self._heard_at > float("-inf"):
                 self._was_away = True
             if not self._subscriber.is_joined(self._echo_channel.encode()):
                 self._was_away = True
+                unjoined += 1
+                if unjoined * self._timing.echo > self._timing.deaf:
+                    unjoined = 0
+                    self._subscriber.reconnect()  # if there is a connection, nobody answers at its other end
                 continue
+            unjoined = 0
             number += 1
             try:
                 await self._layer.send(self._echo_channel, groups.echo_message(number))

@@ -47,6 +47,8 @@ class PositionCheck:
                 async with asyncio.timeout_at(next_round):
                     await self._wake.wait()
             except TimeoutError:
+                pass
+            if loop.time() >= next_round:  # also where somebody hurries all the time
                 self._hurried = None
             self._wake.clear()
             hurried, self._hurried = self._hurried, set()

@@ -1,5 +1,6 @@
 """Valkey dead, silent, restarted or back: pages are late by a position check at most, and lose nothing."""
 
+import asyncio
 import os
 import signal
 import time
@@ -12,11 +13,14 @@ import pytest
 import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings as django_settings
+from pytest_django import Settings
 
 from backend import embedded
 from orders.models import Order
 from realtime import publishing
 from realtime.groups import group_name, hint_message, order_topic
+from realtime.hub import Hub
+from realtime.timing import Timing
 from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce, layers_at
@@ -51,6 +55,28 @@ async def test_a_page_is_in_step_at_once_and_follows_while_valkey_is_dead(
         assert time.monotonic() - began < 4
         await grow(order, 2)
         await watching.until(lambda p: p.versions() == [2, 3])
+
+
+async def test_a_connection_on_which_nothing_is_joined_is_replaced(settings: Settings) -> None:
+    came: list[int] = []
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A Valkey that takes connections, and says nothing to who wants to hear something."""
+        came.append(0)
+        while data := await reader.read(65_536):
+            if b"SUBSCRIBE" not in data:
+                writer.write(b"+OK\r\n" * data.count(b"*"))
+        writer.close()
+
+    valkey = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    settings.CHANNEL_LAYERS = layers_at(valkey_at(valkey.sockets[0].getsockname()[1]))
+    hub = Hub([], Timing(echo=0.02, deaf=0.1))
+    hub.start()
+    try:
+        await eventually_async(lambda: len(came) > 2)
+    finally:
+        await hub.stop()
+        valkey.close()
 
 
 async def test_a_page_that_subscribed_without_valkey_gets_hints_when_it_is_there(

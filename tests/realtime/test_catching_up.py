@@ -233,6 +233,25 @@ async def test_a_restored_journal_that_lacks_an_order_ends_its_watching(
     assert not client.connection.subscriptions
 
 
+async def test_all_are_checked_in_their_turn_also_while_some_are_hurried(journal: Journal) -> None:
+    hub = Hub([journal], Timing(check=0.1))
+    hub.start()
+    journal.heads_of[REFS[0]] = 1
+    client = Client(hub)
+    client.watch(wish(REFS[0], 1))
+    await client.synced(REFS[0])
+
+    async def hurry_all_the_time() -> None:
+        while True:
+            hub._check.hurry([order_topic(REFS[0])])
+            await asyncio.sleep(0)
+
+    hurrying = asyncio.ensure_future(hurry_all_the_time())
+    await eventually_async(lambda: hub.health()["position_check"]["seconds_ago"] is not None)
+    hurrying.cancel()
+    await hub.stop()
+
+
 async def test_who_is_owed_too_much_is_closed_and_not_left_without_an_answer(
     hub: Hub,
 ) -> None:
