@@ -1,7 +1,9 @@
 """Who may watch what, seen from outside: close codes, and the error before each."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from pytest_django import Settings
 from orders import access
 from orders.access import revocation
 from orders.models import Order
+from realtime import auth
 from tests.builders import an_order
 from tests.realtime.conftest import NEVER, grow_and_announce, in_thread
 from tests.realtime.serving import Server, ServerProcess, page
@@ -305,12 +308,21 @@ async def test_who_has_logged_in_may_take_his_time_to_ask(start_server: Start) -
 
 
 async def test_what_is_unsubscribed_before_it_was_answered_is_not_watched(
-    server: Server, order: Order
+    server: Server, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = await in_thread(an_order)
+    other, may_answer, answer = await in_thread(an_order), threading.Event(), auth._seen
+
+    def late(*asks: Any) -> Any:
+        may_answer.wait(30)
+        return answer(*asks)
+
+    monkeypatch.setattr(auth, "_seen", late)
     async with page(server, token=grant(order.ref, other.ref)) as watching:
         await watching.say(type="subscribe", subscribe=[{"order": order.ref}, {"order": other.ref}])
         await watching.say(type="unsubscribe", orders=[order.ref])
+        await watching.socket.send("ping")
+        await watching.until(lambda p: p.of("pong"))
+        may_answer.set()
         await watching.synced(other.ref)
         await grow_and_announce(order)
         await grow_and_announce(other)
