@@ -22,5 +22,4 @@ COPY locale ./locale
 RUN python -m compileall -q .
 USER ordercast
 EXPOSE 8000
-# Believed about a client's address: the gateway of a port published on this machine, and a proxy beside us.
-CMD ["uvicorn", "backend.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--http", "backend.wire:HttpProtocol", "--ws", "backend.wire:WebSocketProtocol", "--ws-max-size", "1048576", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "20", "--no-access-log", "--proxy-headers", "--forwarded-allow-ips", "127.0.0.1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"]
+CMD ["uvicorn", "backend.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--http", "backend.wire:HttpProtocol", "--ws", "backend.wire:WebSocketProtocol", "--ws-max-size", "1048576", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "20", "--no-access-log", "--proxy-headers"]

@@ -39,7 +39,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._is_waited_for_by_nobody():
-            self._await_head()
+            self._hurry = asyncio.get_running_loop().call_later(HEAD_TIME, self._give_up)
         if self._head is None:
             return
         # What came in one piece with a request's end is counted as the next one's head: read sizes bound the error.
@@ -62,7 +62,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._hurry is None:  # not the first, which the connection itself awaits
+        if self._head is None:  # not the first, which the connection itself awaits
             self._await_head()
 
     def on_headers_complete(self) -> None:

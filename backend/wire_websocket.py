@@ -17,7 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
-from websockets.protocol import Protocol
+from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
 MAX_LINE = 8_000  # bytes; longer ones, and more headers, are websockets' to refuse
@@ -25,6 +25,7 @@ MAX_HEADERS = 100
 MAX_THROWN_AWAY = 4_000_000  # bytes, of a client that has been told to go
 # Pings, pongs and pieces of messages in a second: they cost as much as messages, which the application counts.
 MAX_SMALL = 100
+SMALL = 1_024  # bytes of a piece
 SLICE = 4_096  # bytes that are parsed before the next look at what they were: 680 frames at most
 _BODIES = {b"content-length", b"transfer-encoding"}
 
@@ -81,13 +82,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def handle_cont(self, event: Frame) -> None:
-        if self._is_within_rate() and (event.data or event.fin):
+        # The pieces of a large message are some 4 KB each, and its size bounds their number.
+        if len(event.data) >= SMALL or (self._is_within_rate() and (event.data or event.fin)):
             super().handle_cont(event)
 
     def handle_ping(self) -> None:
         if not self._is_within_rate():
             return
-        if self.writable.is_set():
+        if self.writable.is_set() or self.conn.state is not OPEN:
             super().handle_ping()
         else:
             # The latest is enough (RFC 6455, 5.5.3); a pong for each would pile up without end.
@@ -100,8 +102,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._pong is not None and not self.transport.is_closing():
-            pong, self._pong = self._pong, None
+        pong, self._pong = self._pong, None
+        if pong is not None and not (self.close_sent or self.transport.is_closing()):
             self.transport.write(pong)
 
     def _is_within_rate(self) -> bool:
@@ -113,11 +115,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._small += 1
         if self._small <= MAX_SMALL:
             return True
-        self.conn.send_close(
-            CloseCode.POLICY_VIOLATION, f"at most {MAX_SMALL} control frames a second"
-        )
-        self.handle_parser_exception()
+        self._refuse(CloseCode.POLICY_VIOLATION, f"at most {MAX_SMALL} control frames a second")
         return False
+
+    def _refuse(self, code: CloseCode, reason: str = "") -> None:
+        if self.conn.state is OPEN:
+            self.conn.send_close(code, reason)
+            self.handle_parser_exception()
+        else:  # one of us has said farewell already
+            self._may_still_send = MAX_THROWN_AWAY
+            self._cut_later()
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)
@@ -146,8 +153,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.curr_msg_data_type == "text" and not (self.close_sent or _are_text(self.frames)):
             # A mistake of the client's, which uvicorn would log as an error, with a traceback each time.
             self.frames = []
-            self.conn.send_close(CloseCode.INVALID_DATA)
-            self.handle_parser_exception()
+            self._refuse(CloseCode.INVALID_DATA)
             return
         super().send_receive_event_to_app()
 

@@ -17,6 +17,11 @@ from orders.checking import LEASE, QUIET, Profile, next_check, postponed
 from orders.models import Payment, PaymentCheck
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
 
+# What a look found that was the provider's word on the payment, whatever came of it.
+ANSWERED = frozenset({"applied", "nothing_new", "asking", "conflict", "mismatch"})
+# Nothing is missed where the provider does not know it.
+DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
+
 _rng = Random()  # noqa: S311 — spreads load, keeps no secret
 INTENDED_REFUND = "intended"
 OPEN_REFUND = (INTENDED_REFUND, RefundStatus.PENDING)
@@ -40,7 +45,8 @@ def profile_of(payment: Payment) -> Profile | None:
         case PaymentStatus.PENDING | PaymentStatus.PROCESSING:
             return Profile.OFFLINE if payment.is_offline else Profile.WAITING
         case PaymentStatus.AUTHORISED:
-            return Profile.AUTHORISED
+            of_refunds = _profile_of_money_taken(payment) if payment.captured else None
+            return of_refunds or Profile.AUTHORISED
         case PaymentStatus.FAILED if _may_live_again(payment):
             return Profile.FAILED
     return _profile_of_money_taken(payment)
@@ -144,14 +150,16 @@ def _with_reason(detail: str, cause: Cause) -> str:
 
 
 def _advance(payment: Payment, look: Look, now: datetime) -> bool:
-    profile = profile_of(payment)
-    if profile is None:
-        payment.next_check_at = None
-        return False
     if not look.is_attempt:
+        # Also of a payment that is closed: somebody has heard of a change, and has still to be told which.
         scale = settings.ORDERCAST_CHECK_TIME_SCALE
         payment.next_check_at = postponed(now, look.retry_after, scale=scale, rng=_rng)
         return False
+    profile = profile_of(payment)
+    if profile is None and (look.found in ANSWERED or payment.status in DEAD):
+        payment.next_check_at = None
+        return False
+    profile = payment.profile = profile or Profile.UNKNOWN
     payment.step += 1
     payment.next_check_at = _next(payment, profile, now)
     return payment.next_check_at is None and profile not in QUIET

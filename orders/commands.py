@@ -282,6 +282,9 @@ def intend_cancellation(ref: str, *, reason: str, cause: Cause) -> tuple[Order, 
     live = list(order.payments.filter(status__in=LIVE))
     if not live:
         order.make("cancel", events.OrderCancelled(reason=reason), cause)
+        # An attempt that failed may be open at its provider for another try: the next tick calls it off.
+        failed = order.payments.filter(status=PaymentStatus.FAILED).exclude(provider_ref="")
+        failed.update(next_check_at=timezone.now())
     elif not order.is_cancelling:
         journal.record(order, events.CancellationRequested(reason=reason), cause)
         # The call comes after the commit; should we die in between, the reconciler makes it.

@@ -41,5 +41,7 @@ def hurry_overdue(now: datetime) -> int:
     sources = sorted(MOVES["expire"].sources)
     overdue = Order.objects.filter(expires_at__lte=now, state__in=sources)
     asked_before = Q(last_checked_at__isnull=True) | Q(last_checked_at__lt=F("order__expires_at"))
-    payments = Payment.objects.filter(asked_before, order__in=overdue, next_check_at__gt=now)
+    # Also those whose timetable came to its end long before the deadline.
+    is_due_later = Q(next_check_at__gt=now) | Q(next_check_at__isnull=True, status__in=LIVE)
+    payments = Payment.objects.filter(asked_before, is_due_later, order__in=overdue)
     return Payment.objects.filter(pk__in=payments.values("pk")).update(next_check_at=now)

@@ -110,17 +110,21 @@ def _step_back(held: Held, told: Snapshot, *, is_answer: bool) -> str:
     }
     if is_back or is_other_end:
         return f"the payment is {held.status}; the provider says {told.status}"
-    return _refund_back(held, told)
+    return _refund_back(held, told, is_answer=is_answer)
 
 
-def _refund_back(held: Held, told: Snapshot) -> str:
-    """What has gone back falls only by a refund that has failed since; anything else is an old message."""
+def _refund_back(held: Held, told: Snapshot, *, is_answer: bool) -> str:
+    """What has gone back falls only by a refund that has failed since; anything else is an old message.
+
+    When a refund that we did not make has failed is known to an answer alone: heard, it may be long ago.
+    """
     newly_failed = 0
     for refund in told.refunds:
         was = held.refunds.get(refund.ref or "", "")
         if was == RefundStatus.FAILED and refund.status is not RefundStatus.FAILED:
             return f"refund {refund.ref} had failed; the provider says {refund.status}"
-        if refund.status is RefundStatus.FAILED and was != RefundStatus.FAILED:
+        is_news = was == RefundStatus.SUCCEEDED or (is_answer and was != RefundStatus.FAILED)
+        if refund.status is RefundStatus.FAILED and is_news:
             newly_failed += refund.amount
     if told.refunded + newly_failed < held.refunded:
         return f"refunded would fall from {held.refunded} to {told.refunded}, and no refund failed"

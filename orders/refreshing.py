@@ -87,8 +87,6 @@ def _ask(payment: Payment, cause: Cause) -> checks.Look:
         return checks.Look(found="error", detail=str(error))
     try:
         seen = payment.order.version
-        if _repeat_unanswered(payment, cause):
-            seen = Order.objects.values_list("version", flat=True).get(pk=payment.order_id)
         conversations.let_the_database_go()
         told = provider.fetch(payment.ref, payment.provider_ref or None)
     except base.NotFound as error:
@@ -98,16 +96,19 @@ def _ask(payment: Payment, cause: Cause) -> checks.Look:
     except base.ProviderError as error:
         return conversations.look_of(error)
     outcome, detail = apply_snapshot(payment.pk, told, cause, seen=seen)
+    _repeat_unanswered(payment, told, cause)
     return checks.Look(found=outcome, detail=detail)
 
 
-def _repeat_unanswered(payment: Payment, cause: Cause) -> int:
-    """Send again what was never answered; returns how much there was of it."""
-    unanswered = list(payment.refunds.filter(status=INTENDED)) if payment.captured else []
-    for refund in unanswered:
-        with suppress(ProviderRefused):  # recorded already, and no reason not to look at the rest
-            conversations.send_refund(refund, cause)
-    return len(unanswered)
+def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> None:
+    """Send again what was never answered, and what the provider does not know of: its memory for keys is short."""
+    known = {refund.ref for refund in told.refunds}
+    for refund in payment.refunds.filter(status=INTENDED) if payment.captured else ():
+        if refund.ref not in known:
+            with suppress(
+                ProviderRefused
+            ):  # recorded already, and no reason not to look at the rest
+                conversations.send_refund(refund, cause)
 
 
 def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.Look:

@@ -223,6 +223,10 @@ class OrderSocket:
         except Exception as error:  # noqa: BLE001 — as above
             self._cannot_ask(error)
             return
+        if expired and not self.connection.access.credentials:
+            # As where no cookie was shown: all that there was has run out.
+            self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
+            return
         wanted = self._still_wanted(wanted)
         for each in wanted:
             if each.order not in visible:

@@ -7,6 +7,7 @@ import { OrderStream } from "../../realtime/static/realtime/ordercast.js";
 
 const A = "a".repeat(32);
 const B = "b".repeat(32);
+const C = "c".repeat(32);
 const CURSOR = { epoch: "one", version: 1 };
 
 let sockets, requests, answer, streams;
@@ -205,13 +206,16 @@ test("an order that may not be seen ends its own stream and no other", async () 
 test("an order that the server cannot read now is asked for again, and no other", async () => {
   const a = await live();
   const b = await watch({ order: B });
+  const c = await watch({ order: C });
   const before = sockets[0].sent.length;
 
   sockets[0].says(denied(1011, B));
-  assert.deepEqual([a.status, b.status], ["live", "reconnecting"]);
+  sockets[0].says(denied(1011, C));
+  assert.deepEqual([a.status, b.status, c.status], ["live", "reconnecting", "reconnecting"]);
   await pass(10_000);
 
-  assert.deepEqual(sockets[0].sent.slice(before), [{ type: "subscribe", subscribe: [{ order: B, ...CURSOR }] }]);
+  const subscribe = [B, C].map((order) => ({ order, ...CURSOR }));
+  assert.deepEqual(sockets[0].sent.slice(before), [{ type: "subscribe", subscribe }]);
   sockets[0].says(synced(1, { order: B }));
   assert.equal(b.status, "live");
 });

@@ -176,9 +176,9 @@ ROWS: dict[str, tuple[Held, Snapshot, str, list[str]]] = {
     "a refund that failed after all": (
         paid("refunded", refunded=1_000, refunds={"r1": "succeeded"}),
         told("captured", refunds=(refund(1_000, "failed"),)), APPLY, ["refund.failed", BACK]),
-    "a refund of their console that failed after all": (
+    "a refund of their console that has failed, or had before another one was made": (
         paid("partially_refunded", refunded=300),
-        told("captured", refunds=(refund(300, "failed", None),)), APPLY, [BACK]),
+        told("captured", refunds=(refund(300, "failed", None),)), STEP_BACK, []),
     "one of two refunds failed": (
         paid("refunded", refunded=1_000, refunds={"r1": "succeeded", "r2": "succeeded"}),
         told("captured", refunds=(refund(400, "failed", "r1"), refund(600, ref="r2"))), APPLY,

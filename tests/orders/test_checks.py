@@ -117,6 +117,48 @@ class TestNoting:
         assert 99 * SECOND < waits(payment) < 121 * SECOND
         assert payment.step == 0
 
+    @pytest.mark.parametrize(
+        "look",
+        [
+            Look(found="unavailable", is_attempt=False, retry_after=100.0),
+            Look(found="rate_limited", is_attempt=False),
+            Look(found="error"),
+            Look(found="not_found"),
+            Look(found="malformed"),
+        ],
+        ids=lambda look: look.found,
+    )
+    def test_a_closed_payment_that_somebody_heard_of_is_asked_about_until_there_is_an_answer(
+        self, look: Look
+    ) -> None:
+        payment, _ = claimed()
+        tell(payment, "captured")
+        assert payment.next_check_at is None
+        Payment.objects.update(next_check_at=timezone.now())  # a callback that says no more
+
+        for _ in range(3):
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+            (claim,) = checks.claim_due(timezone.now(), 1)
+            is_over = checks.note(payment.pk, look, RECONCILER, timezone.now(), claim)
+            assert (waits(payment) > 5 * SECOND, is_over) == (True, False)
+
+        (claim,) = checks.claim_due(timezone.now() + DAY, 1)
+        checks.note(payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim)
+        payment.refresh_from_db()
+        assert payment.next_check_at is None
+
+    def test_a_closed_payment_that_nobody_can_be_asked_about_calls_a_person(self) -> None:
+        payment, _ = claimed()
+        tell(payment, "captured")
+        for looks in range(1, 100):  # noqa: B007 — counted
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+            (claim,) = checks.claim_due(timezone.now(), 1)
+            look = Look(found="malformed")
+            if checks.note(payment.pk, look, RECONCILER, timezone.now(), claim):
+                break
+
+        assert looks == len(PROFILES[Profile.UNKNOWN])
+
     def test_a_callback_during_a_look_keeps_its_earlier_time(self) -> None:
         payment, claim = claimed()
         hurried = timezone.now()

@@ -91,6 +91,14 @@ def test_a_failure_says_whether_the_order_fails_with_it() -> None:
     assert events_of(held(has_other_live=True), declined) == [replace(alone, fails_order=False)]
 
 
+def test_a_refund_of_their_console_that_failed_after_all_is_believed_of_an_answer() -> None:
+    we_hold = paid("partially_refunded", refunded=300)
+    they_say = told("captured", refunds=(refund(300, "failed", None),))
+
+    answered = decide(we_hold, they_say, is_answer=True)
+    assert [step.event for step in answered.steps] == [RefundChanged(payment="p1", refunded=0)]
+
+
 def test_what_the_provider_calls_off_is_named_so() -> None:
     assert events_of(held(), told("cancelled")) == [
         PaymentFailed(payment="p1", code="cancelled", fails_order=True)

@@ -101,6 +101,23 @@ def test_a_refund_lost_on_the_way_is_sent_again_with_its_key(
     assert [r["ref"] for r in theirs(provider, payment)["refunds"]] == [lost.ref]
 
 
+def test_a_refund_whose_answer_was_lost_is_asked_about_and_not_sent_again(
+    provider: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key may be forgotten there by now: sent again, it would be another one."""
+    order, _ = paid()
+    provider.set_faults({"fault": "answer_garbled", "calls": ["refund"]})
+    lost = conversations.request_refund(order.ref, amount=300, reason="", cause=API)
+    sent: list[object] = []
+    monkeypatch.setattr(registry.get("house"), "refund", sent.append)
+
+    assert lost.status == "intended"
+    refresh(order)
+
+    lost.refresh_from_db()
+    assert (lost.status, Order.objects.get().refunded, sent) == ("succeeded", 300, [])
+
+
 def test_a_refund_that_the_provider_refuses_is_noted_once_and_what_it_held_is_free_again(
     provider: SandboxProcess,
 ) -> None:

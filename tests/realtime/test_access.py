@@ -292,6 +292,18 @@ async def test_a_cookie_that_nobody_has_is_no_credentials(start_server: Start) -
         assert await watching.close_code() == 4001
 
 
+async def test_a_grant_that_has_run_out_beside_such_a_cookie_is_to_be_renewed(
+    start_server: Start, order: Order
+) -> None:
+    server = start_server(hello=0.2)
+    headers = {"Cookie": "sessionid=nobodys", "Origin": server.url}
+    old = grant(order.ref, lifetime=timedelta(seconds=-1))
+
+    async with page(server, token=None, headers=headers) as watching:
+        await watching.say(type="hello", subscribe=[{"order": order.ref, "grant": old}])
+        assert await watching.close_code() == 4005
+
+
 async def test_who_has_logged_in_may_take_his_time_to_ask(start_server: Start) -> None:
     server = start_server(hello=0.2)
     user = await in_thread(User.objects.create_user, "ada", password="x")

@@ -321,6 +321,44 @@ def test_who_sends_small_frames_without_end_is_closed(
     assert (1008).to_bytes(2) + b"at most 100 control frames a second" in said
 
 
+@pytest.mark.parametrize(
+    "after",
+    [frame(0x88, b""), frame(0x01, b"\xff") + frame(0x80, b"") + frame(0x88, b"")],
+    ids=["too many pings", "not UTF-8"],
+)
+def test_what_is_wrong_and_followed_by_a_farewell_is_no_error_of_ours(
+    start_server: Callable[..., Server],
+    order: Order,
+    caplog: pytest.LogCaptureFixture,
+    after: bytes,
+) -> None:
+    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
+        client.sendall(handshake(order))
+        client.recv(65_536)
+        client.sendall(frame(0x89, b"") * 150 + after)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65_536):
+            pass
+
+    assert "Fatal error" not in caplog.text
+
+
+async def test_a_large_message_in_many_pieces_is_heard(
+    start_server: Callable[..., Server], order: Order
+) -> None:
+    """As some libraries send it, which cut at their buffer's size."""
+    text = json.dumps({"type": "ping"}).encode() + b" " * 60_000
+    async with page(start_server(), f"{order.ref}/") as watching:
+        await watching.synced()
+        for _ in range(10):
+            pieces = [text[start : start + 4_000] for start in range(0, len(text), 4_000)]
+            sent = frame(0x01, pieces[0])
+            sent += b"".join(frame(0x00, each) for each in pieces[1:-1]) + frame(0x80, pieces[-1])
+            watching.socket.transport.write(sent)
+        await watching.socket.send("ping")
+        await watching.until(lambda p: p.of("pong"))
+
+
 async def test_who_pings_and_does_not_read_is_answered_the_last_time_only(
     start_server: Callable[..., Server], order: Order
 ) -> None:
@@ -406,6 +444,19 @@ def test_who_never_comes_to_his_next_request_is_hung_up_on(
         with suppress(ConnectionResetError):  # hung up on in the middle of his body
             while client.recv(65_536):
                 pass
+
+
+def test_the_rest_of_a_body_that_was_answered_early_is_no_head(
+    start_server: Callable[..., Server],
+) -> None:
+    stream = f"GET /api/orders/{'0' * 32}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
+        client.sendall(f"{stream}Content-Length: 200000\r\n\r\n".encode())
+        assert client.recv(65_536).startswith(b"HTTP/1.1 401")
+        client.sendall(b"x" * 200_000)
+        client.sendall(f"{stream}\r\n".encode())
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 401")
 
 
 NONSENSE = frame(0x81, b"no json")

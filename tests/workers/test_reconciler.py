@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import checks
+from orders import checks, conversations, refreshing
 from orders.checking import PROFILES, Profile
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck
+from tests.builders import API
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import begun, make_due
 from workers import reconciler, schedule
@@ -148,6 +149,36 @@ def test_an_overdue_order_that_was_paid_unheard_is_paid(provider: SandboxProcess
 
     order.refresh_from_db()
     assert order.state == "paid"
+
+
+def test_an_overdue_order_whose_payments_timetable_is_over_is_asked_about_once_more(
+    provider: SandboxProcess,
+) -> None:
+    order, payment = begun()
+    Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    Payment.objects.update(next_check_at=None)
+
+    reconciler.tick()
+
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (order.state, payment.status) == ("expired", "cancelled")
+
+
+def test_an_attempt_that_failed_is_called_off_when_its_order_is_cancelled(
+    provider: SandboxProcess,
+) -> None:
+    order, payment = begun()
+    provider.act(payment.provider_ref, "decline")
+    refreshing.refresh_payment(payment.pk, cause=API)
+    Payment.objects.update(next_check_at=None)
+
+    conversations.cancel_order(order.ref, reason="", cause=API)
+    reconciler.tick()
+
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (order.state, payment.status) == ("cancelled", "cancelled")
 
 
 def test_an_overdue_order_waits_for_a_provider_that_is_away(provider: SandboxProcess) -> None:

@@ -98,6 +98,7 @@ class Line {
   #base;
   #ride = null; // AbortController of the connection that is up, or being tried
   #socket = null; // only once it is open
+  #later = new Set();
   #wanted = new Set(); // what is asked for in one breath goes out in one frame
   #wake = () => {};
   #rung = 0;
@@ -230,7 +231,8 @@ class Line {
   async #refuse(stream, code) {
     if (code === OURS) {
       become(stream, "reconnecting");
-      setTimeout(() => this.streams.has(stream) && this.#want(stream), 1_000 + backoff(stream.tries++));
+      if (!this.#later.size) setTimeout(() => this.#askAgain(), 1_000 + backoff(stream.tries++));
+      this.#later.add(stream);
       return;
     }
     const holder = this.#holder(stream);
@@ -333,6 +335,11 @@ class Line {
 
   #send(frame) {
     if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #askAgain() {
+    for (const stream of this.#later) if (this.streams.has(stream)) this.#want(stream);
+    this.#later.clear();
   }
 
   #want(stream) {
