@@ -41,6 +41,7 @@ from orders.payments.signatures import Signatures, retry_after
 from orders.payments.transport import NEVER_SENT, Transport
 
 PAGE = 200  # payments of a list at once
+IN_PROGRESS = "idempotency_key_in_use"  # another call with the same key is being worked on
 
 # Texts are bounded as the tables are, and PostgreSQL takes no NUL.
 _Amount = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -219,6 +220,8 @@ def _refuse(response: httpx.Response, body: bytes, unknown: type[ProviderError])
         raise unknown(text)
     if status >= 400:
         code, message = _error_of(body)
+        if code == IN_PROGRESS:  # what comes of it is still to be seen
+            raise unknown(f"{text}: {message}")
         raise Refused(f"{text}: {message}", code=code)
 
 

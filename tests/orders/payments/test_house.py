@@ -24,6 +24,7 @@ from orders.payments.base import (
     Malformed,
     PaymentStatus,
     Provider,
+    RefundPayment,
     Snapshot,
 )
 from orders.payments.house import House
@@ -283,6 +284,18 @@ def test_an_answer_from_something_else_ends_soon_and_is_ambiguous(
         house.close()
 
     assert took < TIMEOUT * 3
+
+
+def test_a_call_that_is_still_being_worked_on_is_ambiguous() -> None:
+    body = b'{"error": {"code": "idempotency_key_in_use", "message": "try again"}}'
+    head = f"HTTP/1.1 409 Conflict\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    with raw_server(head + body) as url:
+        house = House(url, "key", [SECRET], TIMEOUT)
+        with pytest.raises(AmbiguousOutcome, match="try again"):
+            house.refund(
+                RefundPayment(ref="r", merchant_ref="m", provider_ref="p", amount=1, reason="")
+            )
+        house.close()
 
 
 def test_a_wrong_key_is_refused(world: World, sandbox: SandboxProcess) -> None:
