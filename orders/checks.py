@@ -14,13 +14,12 @@ from django.db import transaction
 
 from orders.cause import Cause, Source
 from orders.checking import LEASE, QUIET, Profile, next_check, postponed
+from orders.decisions import DEAD
 from orders.models import Payment, PaymentCheck
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
 
 # What a look found that was the provider's word on the payment, whatever came of it.
 ANSWERED = frozenset({"applied", "nothing_new", "asking", "conflict", "mismatch"})
-# Nothing is missed where the provider does not know it.
-DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
 
 _rng = Random()  # noqa: S311 — spreads load, keeps no secret
 INTENDED_REFUND = "intended"
@@ -156,6 +155,7 @@ def _advance(payment: Payment, look: Look, now: datetime) -> bool:
         payment.next_check_at = postponed(now, look.retry_after, scale=scale, rng=_rng)
         return False
     profile = profile_of(payment)
+    # Of an attempt that came to nothing, nothing is missed.
     if profile is None and (look.found in ANSWERED or payment.status in DEAD):
         payment.next_check_at = None
         return False

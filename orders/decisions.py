@@ -15,10 +15,10 @@ INTENDED = "intended"  # our own word, before the provider has ever answered
 
 # How far a payment has come. An end is behind all of these, and money taken behind every end.
 _LADDER = (INTENDED, PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
-_DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
+DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
 _RANK: dict[str, int] = {
     **{status: rank for rank, status in enumerate(_LADDER)},
-    **dict.fromkeys(_DEAD, len(_LADDER)),
+    **dict.fromkeys(DEAD, len(_LADDER)),
     PaymentStatus.CAPTURED: len(_LADDER) + 1,
 }
 LIVE = frozenset(_LADDER)
@@ -100,11 +100,10 @@ def _mismatch(held: Held, told: Snapshot) -> str:
 def _step_back(held: Held, told: Snapshot, *, is_answer: bool) -> str:
     if told.captured < held.captured:
         return f"captured would fall from {held.captured} to {told.captured}"
-    is_failed = (
-        held.status == PaymentStatus.FAILED
-    )  # the one end that is none where a provider lets people try again
+    # The one end that is none where a provider lets people try again.
+    is_failed = held.status == PaymentStatus.FAILED
     is_back = _RANK[told.status] < _RANK[held.status] and not (is_failed and is_answer)
-    is_other_end = told.status in _DEAD and held.status in _DEAD - {
+    is_other_end = told.status in DEAD and held.status in DEAD - {
         told.status,
         PaymentStatus.FAILED,
     }
@@ -182,7 +181,7 @@ def _payment_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
             amount = told.authorised or told.amount
             _advance(walk, "authorise", e.PaymentAuthorised(payment=held.payment, amount=amount))
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED | PaymentStatus.EXPIRED:
-            if held.status not in _DEAD:
+            if held.status not in DEAD:
                 _close(walk, held, told)
     # Whatever the status: a part can be taken of what stays authorised, or of what is then called off.
     if told.captured > held.captured:
@@ -269,9 +268,7 @@ def _refund_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
     else:
         walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
     over = _captured(held, told) - event.refunded - held.order_total
-    if (
-        changed < 0 and over > 0
-    ):  # what was to go back is still here, and the rest was paid meanwhile
+    if changed < 0 and over > 0:  # what was to go back is still here; the rest was paid meanwhile
         walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total is here"))
 
 

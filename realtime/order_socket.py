@@ -172,10 +172,8 @@ class OrderSocket:
             self._begin(wanted, expired)
 
     def _begin(self, wanted: list[Wanted], expired: set[str]) -> None:
-        self._pending = {
-            **(self._pending or {}),
-            **dict.fromkeys((w.order for w in wanted), wanted),
-        }
+        self._pending = self._pending or {}
+        self._pending.update(dict.fromkeys((w.order for w in wanted), wanted))
         if self.connection.access.session_key is None:
             self._ask(wanted, expired)
         else:
