@@ -247,9 +247,11 @@ async def test_all_are_checked_in_their_turn_also_while_some_are_hurried(journal
             await asyncio.sleep(0)
 
     hurrying = asyncio.ensure_future(hurry_all_the_time())
-    await eventually_async(lambda: hub.health()["position_check"]["seconds_ago"] is not None)
-    hurrying.cancel()
-    await hub.stop()
+    try:
+        await eventually_async(lambda: hub.health()["position_check"]["seconds_ago"] is not None)
+    finally:
+        hurrying.cancel()
+        await hub.stop()
 
 
 async def test_who_is_owed_too_much_is_closed_and_not_left_without_an_answer(
