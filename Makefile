@@ -34,7 +34,7 @@ check: sync-dev ## Format, lint, types, import contracts, migrations, settings f
 	.venv/bin/ruff check .
 	.venv/bin/mypy .
 	.venv/bin/lint-imports
-	DJANGO_SETTINGS_MODULE=backend.offline $(PY) manage.py makemigrations --check --dry-run
+	DJANGO_SETTINGS_MODULE=backend.config.offline $(PY) manage.py makemigrations --check --dry-run
 	@echo "manage.py check --deploy, with settings like production's"
 	@env -i PATH="$$PATH" HOME="$$HOME" $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 

@@ -11,9 +11,9 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
     if sys.argv[1:2] == ["up"]:
         # Settings come from the environment, and `up` decides a part of it.
-        from backend import launch
+        from backend.up import command_line
 
-        launch.prepare(sys.argv[2:])
+        command_line.prepare(sys.argv[2:])
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as wrong:

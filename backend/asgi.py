@@ -9,13 +9,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 django.setup(set_prefix=False)
 
 # After Django is set up: what follows imports models.
-from backend import accounts  # noqa: E402
-from backend.handlers import Callbacks, Pages  # noqa: E402
-from backend.middleware import Doors  # noqa: E402
+from backend.config import provider_accounts  # noqa: E402
+from backend.http.django_handlers import Callbacks, Pages  # noqa: E402
+from backend.http.gateway import Doors  # noqa: E402
 from realtime import lifespan, redaction, routing  # noqa: E402
 
 redaction.install()
-accounts.warm()
+provider_accounts.warm()
 callbacks, pages = Callbacks(), Pages()
 
 

@@ -7,9 +7,11 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 
-from backend import accounts, embedded, logs
-from backend.environment import read
-from backend.variables import BASE_DIR
+from backend.config import provider_accounts
+from backend.config.environment import read
+from backend.config.variables import BASE_DIR
+from backend.observability import logging_config
+from backend.up import embedded
 
 ENV = read()
 
@@ -48,12 +50,12 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "backend.static.StaticFiles",
-    "backend.compression.CompressedPages",
+    "backend.http.static_files.StaticFiles",
+    "backend.http.compression.CompressedPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "backend.languages.page_language",
+    "backend.http.locale.page_language",
     "django.middleware.common.CommonMiddleware",
-    "backend.logins.limit_logins",
+    "backend.http.login_throttle.limit_logins",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -95,7 +97,7 @@ LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 31_536_000  # seconds: a year
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; middleware.py has tighter ones for each path
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; gateway.py has tighter ones for each path
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 
 
@@ -181,7 +183,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 
-LOGGING = logs.configuration(
+LOGGING = logging_config.configuration(
     ENV.ORDERCAST_LOG_LEVEL,
     ENV.ORDERCAST_LOG_FORMAT or ("text" if ENV.ORDERCAST_DEMO else "json"),
 )
@@ -232,7 +234,7 @@ _ACCOUNTS = {
     },
 }
 ORDERCAST_PROVIDERS = {
-    name: _ACCOUNTS.get(name) or accounts.account(name, ENV.ORDERCAST_PROVIDER_TIMEOUT)
+    name: _ACCOUNTS.get(name) or provider_accounts.account(name, ENV.ORDERCAST_PROVIDER_TIMEOUT)
     for name in ENV.ORDERCAST_PROVIDERS
 }
 ORDERCAST_DEFAULT_PROVIDER = ENV.ORDERCAST_PROVIDERS[0]

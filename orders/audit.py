@@ -1,6 +1,6 @@
 """Who asked for which write, from where and why, and whether it was done. Kept as rows, and said in the log.
 
-Where it came from is known from the log's context, which `backend.middleware` binds for each request. Limit: what is
+Where it came from is known from the log's context, which `backend.http.gateway` binds for each request. Limit: what is
 refused to guests, customers and whoever is not known is in the log alone, so that strangers cannot fill a table. While
 the database is away, the log alone says that something was tried.
 """

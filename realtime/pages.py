@@ -1,6 +1,6 @@
 """The pages that customers see: one order, its receipt, my orders, and where to begin.
 
-Right without JavaScript; live with it. In which language, `backend.languages` decides.
+Right without JavaScript; live with it. In which language, `backend.http.locale` decides.
 """
 
 from typing import Any, TypeVar

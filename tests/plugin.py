@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from backend import embedded, servers
+from backend.up import child, embedded
 from tests.ports import free_port
 
 # A worker of pytest-xdist, and a pytest that a test starts, use what is there.
 _OURS = "ORDERCAST_TEST_DATA"
-_servers: list[servers.Server] = []
+_servers: list[child.Server] = []
 _reapers: list[subprocess.Popen[bytes]] = []
 
 
@@ -55,10 +55,10 @@ def _start() -> None:
     try:
         _servers.append(embedded.start_postgres(data, is_quick=True))
         _servers.append(embedded.start_valkey(data, port=port))
-    except servers.EmbeddedError as error:
+    except child.EmbeddedError as error:
         pytest.exit(str(error), returncode=1)
     pids = [f"TERM:{server.process.pid}" for server in _servers]
-    _reapers.append(servers.start_reaper(*pids, remove=data))
+    _reapers.append(child.start_reaper(*pids, remove=data))
     os.environ |= {
         _OURS: str(data),
         "ORDERCAST_DEMO": "true",

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from backend import launch
-from backend.readiness import worker_answers
+from backend.up import command_line
+from backend.up.readiness import worker_answers
 from tests.story.stack import ROOT
 from tests.waiting import eventually
 
@@ -14,7 +14,7 @@ from tests.waiting import eventually
 @contextmanager
 def a_worker(environment: Mapping[str, str], *, concurrency: int) -> Iterator[None]:
     """As `manage.py up` starts it, but for how much it does at a time. It answers, and is killed at the end."""
-    words = [*launch.WORKER, "--concurrency", str(concurrency), "--loglevel", "WARNING"]
+    words = [*command_line.WORKER, "--concurrency", str(concurrency), "--loglevel", "WARNING"]
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment)
     try:
         eventually(worker_answers, 60, saying="the worker answered")

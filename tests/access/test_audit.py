@@ -11,7 +11,7 @@ from django.db import Error, connection, transaction
 from django.test import Client
 from pytest_django import Settings
 
-from backend import logs
+from backend.observability import logging_config
 from orders import access, audit
 from orders.cause import Cause, Source
 from orders.models import AuditEntry
@@ -127,7 +127,7 @@ def lines_of(style: str, write: Callable[[], object]) -> str:
         write()
     finally:
         root.removeHandler(handler)
-    made = logs.formatter(style)
+    made = logging_config.formatter(style)
     return "\n".join(made.format(record) for record in records)
 
 

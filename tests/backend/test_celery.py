@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from backend import embedded, launch
+from backend.up import command_line, embedded
 from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.waiting import eventually
@@ -39,7 +39,7 @@ class Worker:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *launch.WORKER, "--loglevel", "info"],
+                [sys.executable, *command_line.WORKER, "--loglevel", "info"],
                 env=environment,
                 stdout=output,
                 stderr=output,

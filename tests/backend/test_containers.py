@@ -15,8 +15,8 @@ from django.test import Client
 from uvicorn.main import main as uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from backend import launch
-from backend.variables import BASE_DIR, Environment
+from backend.config.variables import BASE_DIR, Environment
+from backend.up import command_line
 
 COMPOSE = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -66,7 +66,7 @@ def test_every_command_exists_and_knows_its_options(name: str) -> None:
 
 
 def test_the_worker_runs_as_it_does_in_one_terminal() -> None:
-    assert set(launch.WORKER) - {"-m", "--quiet", "--skip-checks"} <= set(
+    assert set(command_line.WORKER) - {"-m", "--quiet", "--skip-checks"} <= set(
         SERVICES["worker"]["command"]
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from backend import readiness, running
+from backend.up import readiness, running
 from orders import queries
 from orders.access import issue_grant
 from realtime import groups

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from backend import embedded, servers
+from backend.up import child, embedded
 from tests.ports import free_port
 from tests.story.stack import ROOT
 
@@ -76,7 +76,7 @@ class Process:
                 start_new_session=True,
             )
         # Should the bench be killed, its processes go too.
-        self._reaper = servers.start_reaper(f"TERM:{self._popen.pid}")
+        self._reaper = child.start_reaper(f"TERM:{self._popen.pid}")
         self._view = psutil.Process(self._popen.pid)
 
     def cpu_seconds(self) -> float:

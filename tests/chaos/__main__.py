@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from backend.servers import EmbeddedError
+from backend.up.child import EmbeddedError
 from tests.chaos import ground
 from tests.chaos.wires import Wire
 from tests.ports import free_port

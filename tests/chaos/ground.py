@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from backend import embedded
+from backend.up import embedded
 from tests.sandbox import SandboxProcess, start_sandbox
 
 TOKEN = "demo-service-token"

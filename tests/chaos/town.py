@@ -16,7 +16,8 @@ from typing import Protocol
 
 import psutil
 
-from backend import embedded, probe, running, servers
+from backend.http import healthcheck
+from backend.up import child, embedded, running
 from tests.chaos import gossip
 from tests.sandbox import ROOT, SandboxProcess
 from tests.waiting import eventually_async
@@ -52,7 +53,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._reaper = servers.start_reaper(f"KILL:{self._popen.pid}")
+        self._reaper = child.start_reaper(f"KILL:{self._popen.pid}")
 
     async def kill(self, manner: str) -> None:  # noqa: ARG002 — there is one manner
         self.close()
@@ -72,15 +73,15 @@ class Web(Process):
         self.port = port
 
     def answers(self) -> bool:
-        return probe.answers(f"http://127.0.0.1:{self.port}/health/ready")
+        return healthcheck.answers(f"http://127.0.0.1:{self.port}/health/ready")
 
 
 class Embedded:
     """PostgreSQL or Valkey. `outages` are the spans in which it was not there, as wall-clock seconds."""
 
-    def __init__(self, begin: Callable[[], servers.Server]) -> None:
+    def __init__(self, begin: Callable[[], child.Server]) -> None:
         self._begin = begin
-        self._server: servers.Server | None = None
+        self._server: child.Server | None = None
         self.outages: list[tuple[float, float]] = []
         self._died_at = 0.0
 
@@ -98,9 +99,9 @@ class Embedded:
         process.send_signal(signal.SIGQUIT if manner == "immediate" else signal.SIGKILL)
         if manner == "kill":
             # All of it, as when a machine dies: orphans would go on with what they had begun.
-            for child in children:
+            for orphan in children:
                 with suppress(psutil.NoSuchProcess):
-                    child.kill()
+                    orphan.kill()
         await asyncio.to_thread(process.wait)
         self.close()
 
@@ -108,10 +109,10 @@ class Embedded:
         if self._server is not None:
             self._server.stop()
 
-    def _insist(self) -> servers.Server:
+    def _insist(self) -> child.Server:
         """What was killed may hold its shared memory for a moment yet."""
         for _ in range(20):
-            with suppress(servers.EmbeddedError):
+            with suppress(child.EmbeddedError):
                 return self._begin()
             time.sleep(0.1)
         return self._begin()
@@ -122,7 +123,7 @@ class Town:
 
     def __init__(self, data: Path, ports: tuple[int, int], sandbox: SandboxProcess) -> None:
         self.sandbox = sandbox
-        self._reaper = servers.start_reaper(f"KILL:{sandbox.process.pid}", remove=data)
+        self._reaper = child.start_reaper(f"KILL:{sandbox.process.pid}", remove=data)
         options = {"host": "127.0.0.1", "port": 0, "sandbox_port": 0}
         self.webs = [
             Web(

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.db import connections, transaction
 from pytest_django import Settings
 
-from backend import embedded, servers
+from backend.up import child, embedded
 from orders import journal, queries
 from orders.cause import Cause, Source
 from orders.events import EventRecord, OrderFlagged
@@ -79,7 +79,7 @@ def own_port() -> int:
 
 
 @pytest.fixture
-def own_valkey(tmp_path: Path, own_port: int) -> Iterator[servers.Server]:
+def own_valkey(tmp_path: Path, own_port: int) -> Iterator[child.Server]:
     """A Valkey that a test may mistreat."""
     server = embedded.start_valkey(tmp_path, port=own_port)
     yield server

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backend import servers
+from backend.up import child
 from tests.ports import free_port
 from tests.waiting import eventually
 
@@ -58,7 +58,7 @@ def nginx(folder: Path, *upstreams: int) -> Iterator[int]:
     process = subprocess.Popen(
         [command, "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
     )
-    reaper = servers.start_reaper(f"TERM:{process.pid}")
+    reaper = child.start_reaper(f"TERM:{process.pid}")
 
     def listens() -> bool:
         assert process.poll() is None, (folder / "error.log").read_text()

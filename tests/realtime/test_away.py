@@ -15,7 +15,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
-from backend import embedded
+from backend.up import embedded
 from orders.models import Order
 from realtime import publishing
 from realtime.groups import group_name, hint_message, order_topic

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from backend.servers import start_reaper
+from backend.up.child import start_reaper
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

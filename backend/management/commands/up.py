@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from backend import launch, running
-from backend.servers import EmbeddedError
-from backend.stack import SIGNALS
+from backend.up import command_line, running
+from backend.up.child import EmbeddedError
+from backend.up.process_group import SIGNALS
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        launch.add_arguments(parser)
+        command_line.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         for number in SIGNALS:

@@ -8,7 +8,7 @@ import redis
 import uvloop
 from pytest_django import Settings
 
-from backend import embedded
+from backend.up import embedded
 from tests.ports import free_port
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from backend.servers import Server
+from backend.up.child import Server
 from realtime.subscriber import Subscriber
 from tests.realtime.valkey.certificates import for_localhost
 from tests.realtime.valkey.listening import listening

@@ -10,8 +10,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from backend import embedded
-from backend.servers import Server
+from backend.up import embedded
+from backend.up.child import Server
 from realtime import subscriber as module
 from tests.realtime.valkey.listening import PATIENT, Heard, listening
 from tests.realtime.valkey.relay import Relay, relay

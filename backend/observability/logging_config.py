@@ -50,8 +50,8 @@ def configuration(level: str, style: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": f"{__name__}.formatter", "style": style}},
         "filters": {
-            "announcements": {"()": "backend.quiet.Announcements"},
-            "outages": {"()": "backend.quiet.Outages"},
+            "announcements": {"()": "backend.observability.log_filters.Announcements"},
+            "outages": {"()": "backend.observability.log_filters.Outages"},
         },
         "handlers": {
             "stderr": {
@@ -66,7 +66,7 @@ def configuration(level: str, style: str) -> dict[str, Any]:
             "uvicorn.access": {
                 "handlers": [],
                 "propagate": False,
-            },  # middleware.py says it, with ids
+            },  # gateway.py says it, with ids
             "uvicorn.error": _THROUGH_ROOT,
             "django.server": _THROUGH_ROOT,
             "celery.beat": {

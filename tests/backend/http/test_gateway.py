@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 from pytest_django import Settings
 
-from backend import middleware
+from backend.http import gateway
 from orders import access, limits
 from orders.limits import Door, TooMany
 from orders.strict_json import MAX_DEPTH, loads
@@ -45,7 +45,7 @@ class Asked:
         self.body, self.sent, self.has_arrived = body or [b""], list[dict[str, Any]](), False
 
     def __call__(self) -> "Asked":
-        async_to_sync(middleware.Doors(self._application))(self.scope, self._receive, self._send)
+        async_to_sync(gateway.Doors(self._application))(self.scope, self._receive, self._send)
         return self
 
     @property
@@ -98,7 +98,7 @@ class TestBodies:
         assert Asked("/callbacks/house/", body=[b"x" * 1024] * 200)().status == 200
 
     def test_one_that_drips_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(middleware, "BODY_TIME", 0.05)
+        monkeypatch.setattr(gateway, "BODY_TIME", 0.05)
 
         assert Asked("/api/orders", body=[b"x", DRIPPING])().status == 408
 

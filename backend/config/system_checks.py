@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from backend import accounts
+from backend.config import provider_accounts
 
 
 @checks.register(checks.Tags.security, deploy=True)
@@ -23,7 +23,7 @@ def is_public_address_safe(**_options: Any) -> list[checks.CheckMessage]:
 def can_providers_be_made(**_options: Any) -> list[checks.CheckMessage]:
     """A secret that makes no sense is found before a web process that would not start."""
     try:
-        accounts.warm()
+        provider_accounts.warm()
     except ImproperlyConfigured as wrong:
         return [checks.Error(str(wrong), id="ordercast.E001")]
     return []

@@ -1,4 +1,6 @@
-"""uvicorn's HTTP with a bound on what a request's head may be: `uvicorn --http backend.wire:HttpProtocol`.
+"""uvicorn's HTTP with a bound on what a request's head may be.
+
+`uvicorn --http backend.server.http_protocol:HttpProtocol`.
 
 uvicorn's own collects headers without end, and waits for them without end, before any application is asked.
 """
@@ -8,8 +10,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from backend.wire_at_once import opened
-from backend.wire_websocket import WebSocketProtocol, is_plain
+from backend.server.fast_accept import opened
+from backend.server.websocket_protocol import WebSocketProtocol, is_plain
 
 MAX_HEAD = 64 * 1024  # bytes: request line and headers, of which the largest real ones are cookies
 HEAD_TIME = 20.0  # seconds for a whole head

@@ -4,8 +4,8 @@ A socket that uvicorn opens has a task, a queue and a parser from its first mome
 which comes back, and half of the memory that it then takes. Here there is none of it until the client speaks, and then
 the parser alone. Whatever is unusual about a handshake, and whoever is not welcome, goes uvicorn's way.
 
-Knows uvicorn's and websockets' insides, as `backend.wire_websocket` does; `tests/realtime/test_wire.py` says when they
-have changed.
+Knows uvicorn's and websockets' insides, as `backend.server.websocket_protocol` does;
+`tests/backend/server/test_http_protocol.py` says when they have changed.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from backend import wire_handshake
-from backend.wire_websocket import WebSocketProtocol
+from backend.server import upgrade
+from backend.server.websocket_protocol import WebSocketProtocol
 
 Client = tuple[str, int] | None
 
@@ -149,10 +149,10 @@ def opened(http: Any) -> AtOnceProtocol | None:
     """
     given = http.scope["headers"]
     headers = {name: value.decode("latin-1") for name, value in given}
-    is_usual = len(headers) == len(given) and wire_handshake.is_good(headers)
+    is_usual = len(headers) == len(given) and upgrade.is_good(headers)
     if not is_usual or http.config.ws_per_message_deflate:
         return None
-    target, offered = http.url.decode("ascii"), wire_handshake.subprotocols(headers)
+    target, offered = http.url.decode("ascii"), upgrade.subprotocols(headers)
     came = _ask(http.config, target, headers, offered, http.client)
     if came is None:
         return None
@@ -161,9 +161,7 @@ def opened(http: Any) -> AtOnceProtocol | None:
         # As uvicorn says it.
         shown = f"{client[0]}:{client[1]}" if client else ""
         http.logger.info('%s - "WebSocket %s" [accepted]', shown, target)
-    switching = wire_handshake.switching(
-        headers, http.server_state.default_headers, newcomer.subprotocol
-    )
+    switching = upgrade.switching(headers, http.server_state.default_headers, newcomer.subprotocol)
     http.transport.write(switching)
     return AtOnceProtocol(http, newcomer)
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from redis import RedisError
 
-from backend.servers import Server
-from backend.stack import Stack
+from backend.up.child import Server
+from backend.up.process_group import Stack
 
 READY_TIMEOUT = 90.0  # seconds; on a slow machine four processes import a lot at once
 _INTERVAL = 0.1

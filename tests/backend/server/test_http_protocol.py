@@ -19,10 +19,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
-from backend import launch, wire
-from backend.wire import HttpProtocol
-from backend.wire_at_once import AtOnceProtocol
-from backend.wire_websocket import WebSocketProtocol
+from backend.server import http_protocol
+from backend.server.fast_accept import AtOnceProtocol
+from backend.server.http_protocol import HttpProtocol
+from backend.server.websocket_protocol import WebSocketProtocol
+from backend.up import command_line
 from orders.models import Order
 from realtime import process
 from realtime.connection import Connection
@@ -132,7 +133,7 @@ def both(
 ) -> tuple[Server, Server]:
     """A server with our wire, and one with uvicorn's own sockets."""
     ours = start_server()
-    monkeypatch.setattr(launch, "WIRE", {**launch.WIRE, "ws": "websockets-sansio"})
+    monkeypatch.setattr(command_line, "WIRE", {**command_line.WIRE, "ws": "websockets-sansio"})
     return ours, start_server()
 
 
@@ -239,7 +240,7 @@ def test_a_socket_that_is_opened_at_once_has_all_that_uvicorn_gives_one(
 async def test_a_client_that_answers_pings_stays(
     start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, order: Order
 ) -> None:
-    monkeypatch.setattr(launch, "WIRE", {**launch.WIRE, "ws_ping_interval": 0.05})
+    monkeypatch.setattr(command_line, "WIRE", {**command_line.WIRE, "ws_ping_interval": 0.05})
     async with page(start_server(), f"{order.ref}/") as watching:
         await watching.synced()
         protocol = the_only_protocol()
@@ -262,7 +263,7 @@ def test_a_client_that_answers_no_ping_is_closed(
     start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, order: Order
 ) -> None:
     pings = {"ws_ping_interval": 0.05, "ws_ping_timeout": 0.05}
-    monkeypatch.setattr(launch, "WIRE", {**launch.WIRE, **pings})
+    monkeypatch.setattr(command_line, "WIRE", {**command_line.WIRE, **pings})
     with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
         client.sendall(handshake(order))
         said = b""
@@ -435,7 +436,7 @@ def test_who_never_comes_to_his_next_request_is_hung_up_on(
     more: str,
     after: bytes,
 ) -> None:
-    monkeypatch.setattr(wire, "HEAD_TIME", 2.0)
+    monkeypatch.setattr(http_protocol, "HEAD_TIME", 2.0)
     with socket.create_connection(("127.0.0.1", start_server().port), 30) as client:
         client.sendall(f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode())
         assert client.recv(65_536).startswith(b"HTTP/1.1 ")

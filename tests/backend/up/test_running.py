@@ -177,7 +177,7 @@ def test_a_part_starts_whatever_lock_a_thread_holds(tmp_path: Path) -> None:
     # kombu empties its pool of connections in a fork, and waits for the pool's lock, which nobody there will give back.
     script = """if True:
         import os, threading
-        from backend.stack import Stack
+        from backend.up.process_group import Stack
         held = threading.Lock()
         held.acquire()
         os.register_at_fork(after_in_child=held.acquire)

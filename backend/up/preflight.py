@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from backend.servers import EmbeddedError, make_folder
+from backend.up.child import EmbeddedError, make_folder
 
 
 @contextmanager

@@ -7,7 +7,7 @@ What is checked, and who checks it, stays: websockets' own `accept`. Whatever is
 Where frames make no sense, uvicorn closes the connection right behind its close frame. A client that is still sending
 is then reset, and may not have read why. Here what still comes is thrown away until it ends, or is too much, or late.
 
-Knows uvicorn's and websockets' insides; `tests/realtime/test_wire.py` says when they have changed.
+Knows uvicorn's and websockets' insides; `tests/backend/server/test_http_protocol.py` says when they have changed.
 """
 
 from collections.abc import Generator, Iterable

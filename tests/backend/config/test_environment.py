@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from backend import environment, variables
+from backend.config import environment, variables
 
 PRODUCTION = {
     "DATABASE_URL": "postgresql://ordercast@db/ordercast",
@@ -207,7 +207,7 @@ def test_the_documentation_lists_every_variable_as_it_is() -> None:
     page = (variables.BASE_DIR / "docs" / "operations.md").read_text()
 
     assert environment.table() in page, (
-        "put the output of `python -m backend.environment` into docs/operations.md"
+        "put the output of `python -m backend.config.environment` into docs/operations.md"
     )
 
 

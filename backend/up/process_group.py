@@ -18,7 +18,7 @@ from typing import Any
 
 from honcho import manager, process
 
-from backend.servers import start_reaper
+from backend.up.child import start_reaper
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from backend import embedded, servers
+from backend.up import child, embedded
 from tests.waiting import eventually
 
 
@@ -122,7 +122,7 @@ def test_a_cluster_that_was_interrupted_while_it_was_made_is_made_anew(data: Pat
 def test_a_folder_that_cannot_be_made_is_one_line(data: Path) -> None:
     (data / "file").write_text("")
 
-    with pytest.raises(servers.EmbeddedError) as error:
+    with pytest.raises(child.EmbeddedError) as error:
         embedded.start_postgres(data / "file")
 
     assert str(error.value) == f"cannot start PostgreSQL: Not a folder: {data}/file"
@@ -132,14 +132,14 @@ def test_a_full_disk_is_one_line(data: Path) -> None:
     """The reason is picked out of what initdb says on a device that is full."""
     said = b"creating subdirectories ... initdb: error: could not create directory: No space left on device\n"
 
-    assert servers.reason(b"The files belong to you.\n" + said).endswith("No space left on device")
+    assert child.reason(b"The files belong to you.\n" + said).endswith("No space left on device")
 
 
 def test_a_server_that_dies_at_once_says_why(data: Path) -> None:
     embedded.start_postgres(data, is_quick=True).stop()
     (data / "postgres" / "postgresql.conf").write_text("no_such_setting = 1\n")
 
-    with pytest.raises(servers.EmbeddedError, match=r"PostgreSQL did not start: .*no_such_setting"):
+    with pytest.raises(child.EmbeddedError, match=r"PostgreSQL did not start: .*no_such_setting"):
         embedded.start_postgres(data, is_quick=True)
 
 

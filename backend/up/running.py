@@ -13,11 +13,12 @@ import redis
 from django.core.management import call_command
 from django.db import Error, connection
 
-from backend import checks, embedded, launch, probe, readiness
+from backend.http import healthcheck
 from backend.management.commands.prepare import DEMO_LOGIN
-from backend.servers import EmbeddedError, Server
 from backend.settings import ENV
-from backend.stack import SIGNALS, Stack
+from backend.up import command_line, embedded, preflight, readiness
+from backend.up.child import EmbeddedError, Server
+from backend.up.process_group import SIGNALS, Stack
 from orders import demo
 from orders.access import issue_grant
 from orders.models import Order
@@ -27,19 +28,19 @@ from orders.serialising import page_url
 def run(options: Mapping[str, Any]) -> str:
     """Run everything until a signal. Returns what died instead, or "". Raises `EmbeddedError`, in one line."""
     began = time.monotonic()
-    parts = [part for part in launch.PARTS if part not in options["without"]]
-    host = launch.address(options["host"])
+    parts = [part for part in command_line.PARTS if part not in options["without"]]
+    host = command_line.address(options["host"])
     web, sandbox = f"http://{host}:{options['port']}", f"http://{host}:{options['sandbox_port']}"
     with ExitStack() as cleanup:
-        cleanup.enter_context(checks.locked(ENV.ORDERCAST_DATA))
+        cleanup.enter_context(preflight.locked(ENV.ORDERCAST_DATA))
         for part, port in (("web", options["port"]), ("sandbox", options["sandbox_port"])):
             if part in parts:
-                checks.check_port(part, options["host"], port)
+                preflight.check_port(part, options["host"], port)
         servers = _start_servers(cleanup)
         orders = _prepare_database()
         are_ready = {
-            "web": lambda: probe.answers(f"{web}/health/ready"),
-            "sandbox": lambda: probe.answers(f"{sandbox}/health"),
+            "web": lambda: healthcheck.answers(f"{web}/health/ready"),
+            "sandbox": lambda: healthcheck.answers(f"{sandbox}/health"),
             "worker": readiness.worker_answers,
         }
         stack = Stack(
@@ -123,11 +124,11 @@ def _command(part: str, options: Mapping[str, Any]) -> list[str]:
         "web": [
             *("-m", "uvicorn", "backend.asgi:application", "--host", options["host"]),
             *("--port", str(options["port"]), "--timeout-graceful-shutdown", "3"),
-            *launch.wire_words(),
+            *command_line.wire_words(),
             *("--log-level", level, "--no-access-log"),
         ],
-        "worker": [*launch.WORKER, "--loglevel", level],
-        "beat": [*launch.BEAT, "--loglevel", level],
+        "worker": [*command_line.WORKER, "--loglevel", level],
+        "beat": [*command_line.BEAT, "--loglevel", level],
         "sandbox": [
             *("-m", "orders.payments.sandbox", "--host", options["host"]),
             *("--port", str(options["sandbox_port"])),

@@ -18,8 +18,8 @@ BEAT = (*CELERY, "beat")
 # What a web process speaks; tests start theirs with the same. A frame may have 64 KB (`realtime.messages`). Up to 1 MB
 # it is refused in words; what is larger is thrown away as it comes: close 1009.
 WIRE: dict[str, Any] = {
-    "http": "backend.wire:HttpProtocol",
-    "ws": "backend.wire:WebSocketProtocol",
+    "http": "backend.server.http_protocol:HttpProtocol",
+    "ws": "backend.server.http_protocol:WebSocketProtocol",
     "ws_max_size": 1_048_576,
     "ws_per_message_deflate": False,
 }

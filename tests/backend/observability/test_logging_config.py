@@ -15,8 +15,8 @@ import structlog
 from django.utils import timezone
 from pytest_django import Settings
 
-from backend import launch
-from backend.quiet import Announcements, Outages
+from backend.observability.log_filters import Announcements, Outages
+from backend.up import command_line
 from orders.checking import PROFILES, Profile
 from orders.models import Order
 from tests.builders import a_payment, an_order
@@ -68,7 +68,7 @@ def logs(
     schedule.install()
     environment = {**child_environment, "ORDERCAST_LOG_FORMAT": "json"}
     started = []
-    for name, command in {"worker": launch.WORKER, "beat": launch.BEAT}.items():
+    for name, command in {"worker": command_line.WORKER, "beat": command_line.BEAT}.items():
         with (tmp_path / name).open("wb") as output:
             started.append(
                 subprocess.Popen(

@@ -13,7 +13,7 @@ from contextvars import copy_context
 
 import structlog
 
-from backend.refusals import (
+from backend.http.admission import (
     Message,
     Refused,
     Scope,

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from backend import accounts, environment
+from backend.config import environment, provider_accounts
 from orders.payments import registry
 from tests.orders.payments.foreign import Far
 
@@ -34,7 +34,7 @@ def test_a_provider_of_one_file_and_one_line_finds_its_account(
     monkeypatch.setenv("ORDERCAST_PROVIDERS", "far")
     assert environment.read().ORDERCAST_PROVIDERS == ["far"]
 
-    account = accounts.account("far", 2.0)
+    account = provider_accounts.account("far", 2.0)
 
     assert account == {
         "url": "http://127.0.0.1:9",
@@ -43,7 +43,7 @@ def test_a_provider_of_one_file_and_one_line_finds_its_account(
         "timeout": 2.0,
     }
     settings.ORDERCAST_PROVIDERS = {"far": account}
-    accounts.warm()
+    provider_accounts.warm()
     provider = registry.get("far")
     assert isinstance(provider, Far)
     provider.close()
@@ -63,7 +63,7 @@ def test_an_account_that_does_not_fit_is_refused_before_anybody_pays(
     settings.ORDERCAST_PROVIDERS = {"far": account}
 
     with pytest.raises(ImproperlyConfigured, match=f"'far'.*{says}.*ORDERCAST_FAR_"):
-        accounts.warm()
+        provider_accounts.warm()
 
 
 def test_a_web_process_has_made_its_providers_before_its_first_request() -> None:

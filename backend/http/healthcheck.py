@@ -1,6 +1,6 @@
 """Does a process answer at an address? For `manage.py up`, and by path for containers, where it starts at once:
 
-python -I -S backend/probe.py http://127.0.0.1:8000/health/ready
+python -I -S backend/http/healthcheck.py http://127.0.0.1:8000/health/ready
 """
 
 import os

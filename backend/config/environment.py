@@ -11,7 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
-from backend.variables import ACCOUNTS, BASE_DIR, Environment
+from backend.config.variables import ACCOUNTS, BASE_DIR, Environment
 
 DEMO_TOKEN = "demo-service-token"  # noqa: S105 — refused outside the demo
 # Whoever can read this can read the demo's; outside the demo they are refused.
@@ -52,7 +52,7 @@ def read() -> Environment:
 
 
 def table() -> str:
-    """Every variable as a Markdown table, for the documentation: `python -m backend.environment` prints it."""
+    """Every variable as a Markdown table, for the documentation: `python -m backend.config.environment` prints it."""
     rows = ["| variable | default | meaning | example |", "|---|---|---|---|"]
     for name, field in Environment.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backend import ownership
-from backend.servers import (
+from backend.up import unprivileged
+from backend.up.child import (
     EmbeddedError,
     Server,
     clean_environment,
@@ -78,8 +78,8 @@ def start_postgres(data: Path, *, is_quick: bool = False) -> Server:
         for path in (folder.parent, sockets.parent, folder, sockets):
             make_folder(path)
         for path in (folder, sockets):
-            ownership.give(path)
-        run_as = ownership.prefix(binaries, folder, sockets)
+            unprivileged.give(path)
+        run_as = unprivileged.prefix(binaries, folder, sockets)
         stop_leftover(folder, "postmaster.pid", signal.SIGINT)
         if not (folder / "PG_VERSION").exists():
             _initdb(
@@ -140,7 +140,7 @@ def _said_in_one_line(name: str, data: Path) -> Iterator[None]:
     except OSError as error:
         place = error.filename or data
         raise EmbeddedError(f"cannot start {name}: {error.strerror}: {place}") from error
-    except ownership.Unreachable as error:
+    except unprivileged.Unreachable as error:
         raise EmbeddedError(f"cannot start {name}: {error}") from error
 
 
@@ -149,7 +149,7 @@ def _initdb(command: list[str], folder: Path) -> None:
     new = folder.with_name("postgres.new")
     shutil.rmtree(new, ignore_errors=True)
     make_folder(new)
-    ownership.give(new)
+    unprivileged.give(new)
     command += ["-D", str(new), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
     done = subprocess.run(  # noqa: S603 — our own words

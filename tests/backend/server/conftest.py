@@ -1,0 +1,10 @@
+"""Web processes for the tests of the server's protocols."""
+
+from tests.realtime.conftest import (  # noqa: F401 — fixtures
+    either_way,
+    order,
+    own_port,
+    own_valkey,
+    start_process,
+    start_server,
+)
