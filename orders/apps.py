@@ -8,7 +8,8 @@ class OrdersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from orders import audit, journal
+        from orders.journal import writer
+        from orders.security import audit
 
-        journal.listen()
+        writer.listen()
         audit.listen()

@@ -1,7 +1,7 @@
 """A few orders to look at, for the demo."""
 
-from orders import commands
-from orders.cause import Cause, Source
+from orders.commands import lifecycle
+from orders.domain.cause import Cause, Source
 from orders.models import Order
 
 _DEMO = Cause(Source.SYSTEM, "demo")
@@ -15,7 +15,7 @@ _ORDERS = (
 def seed() -> list[Order]:
     """The demo's orders, made once; again and again the same ones."""
     return [
-        commands.create_order(
+        lifecycle.create_order(
             total=total,
             currency=currency,
             metadata={"title": title},

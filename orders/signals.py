@@ -11,5 +11,5 @@ A handler that has an effect outside the database waits for `transaction.on_comm
 refresh_wanted = Signal()
 """Staff want orders to be asked about; the transaction is still open. Sent with `sender=RefreshRun`, `run_id: int`.
 
-A hint: whoever hears it may be away, and then `orders.refresh_runs` is asked for what is open.
+A hint: whoever hears it may be away, and then `orders.commands.refresh_runs` is asked for what is open.
 """

@@ -2,8 +2,8 @@
 
 from django.urls import path
 
-from orders.api import api
-from orders.callbacks import callback
+from orders.api.routes import api
+from orders.callbacks.views import callback
 
 urlpatterns = [
     path("api/", api.urls),

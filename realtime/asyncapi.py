@@ -12,7 +12,8 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from orders import events, queries
+from orders.domain import events
+from orders.journal import queries
 from realtime import messages
 from realtime.asyncapi_frames import BARE, HEARD, SENT, STREAMED, Json, frames, schemas
 from realtime.messages import Close

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from orders import events
+from orders.domain import events
 from realtime import messages
 from realtime.messages import Close
 

@@ -12,10 +12,10 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from orders import figures, last_hour
-from orders.cause import Source
-from orders.figures import Figures
-from orders.last_hour import LastHour
+from orders.domain.cause import Source
+from orders.support import counts, hourly
+from orders.support.counts import Figures
+from orders.support.hourly import LastHour
 from realtime import board_parts, lateness
 from realtime.board_parts import Part
 
@@ -75,12 +75,12 @@ class Board:
             self._parts_at = time.monotonic()
         minutes = self._hour.read(now)
         closed = {
-            str(state): sum(minute.closed[state] for minute in minutes) for state in figures.CLOSED
+            str(state): sum(minute.closed[state] for minute in minutes) for state in counts.CLOSED
         }
-        return Look(now, figures.read(), closed, _shown(minutes), self._parts)
+        return Look(now, counts.read(), closed, _shown(minutes), self._parts)
 
 
-def _shown(minutes: Sequence[last_hour.Minute]) -> tuple[MinuteShown, ...]:
+def _shown(minutes: Sequence[hourly.Minute]) -> tuple[MinuteShown, ...]:
     late = lateness.noted.by_minute()
     shown = []
     for minute in minutes:

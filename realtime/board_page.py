@@ -15,8 +15,8 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_safe
 from psycopg_pool import PoolTimeout
 
-from orders.figures import CLOSED, OPEN, Count
-from orders.states import State
+from orders.domain.states import State
+from orders.support.counts import CLOSED, OPEN, Count
 from realtime.board import Look, MinuteShown, board
 from realtime.board_parts import Part
 

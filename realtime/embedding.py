@@ -10,7 +10,8 @@ from django.utils import translation
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from orders import access, demo, money
+from orders import access, demo
+from orders.domain import money
 from realtime import order_view, words
 
 _CURRENCY = re.compile("[A-Z]{3}")

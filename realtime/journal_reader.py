@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orders import queries
+from orders.journal import queries
 from realtime import groups
 from realtime.coalescing import Window
 from realtime.database import PASSING_ERRORS, DatabaseThreads

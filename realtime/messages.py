@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from orders.events import EventRecord
+from orders.domain.events import EventRecord
 
 SUBPROTOCOL: Literal["orders.v1"] = "orders.v1"
 MAX_FRAME_BYTES = 65_536

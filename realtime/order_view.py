@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from orders import money, queries
-from orders.events import EventRecord
+from orders.domain import money
+from orders.domain.events import EventRecord
+from orders.domain.states import CLOSED_UNPAID, UNPAID
+from orders.journal import queries
 from orders.models import Order
-from orders.states import CLOSED_UNPAID, UNPAID
 from realtime import refunds, words
 
 _AMOUNTS = ("captured", "refunded", "disputed")

@@ -17,13 +17,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from orders import access, audit, conversations, money, queries
-from orders.cause import Cause, Source
-from orders.errors import IllegalMove, ProviderRefused
+from orders import access
+from orders.api.serializers import page_url
+from orders.commands import provider_calls
+from orders.domain import money
+from orders.domain.cause import Cause, Source
+from orders.domain.errors import IllegalMove, ProviderRefused
+from orders.domain.states import UNPAID
+from orders.journal import queries
 from orders.models import Order, Payment
 from orders.payments.base import PaymentStatus
-from orders.serialising import page_url
-from orders.states import UNPAID
+from orders.security import audit
 from realtime import groups, order_view, receipt_view, words
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
@@ -155,7 +159,7 @@ def _begin(request: HttpRequest, order: Order, latest: Payment | None, grant: st
     source = Source.STAFF if request.user.is_staff else Source.API
     cause = Cause(source, request.user.get_username() or "guest", "order page")
     with audit.write("payment.start", cause, order.ref):
-        return conversations.start_payment(
+        return provider_calls.start_payment(
             order.ref,
             mode=Payment.Mode.CALLBACK,
             cause=cause,

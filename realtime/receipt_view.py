@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from orders import money
+from orders.domain import money
 from orders.models import Order
 from realtime import order_view, refunds
 

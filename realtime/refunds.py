@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orders.events import EventRecord
+from orders.domain.events import EventRecord
 
 
 @dataclass(kw_only=True)

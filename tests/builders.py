@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from django.apps import apps
 from django.db import connection, transaction
 
-from orders import commands, events
-from orders.cause import Cause, Source
+from orders.commands import lifecycle
+from orders.domain import events
+from orders.domain.cause import Cause, Source
 from orders.models import AuditEntry, Order, OrderEvent, Payment
 from orders.payments.base import PaymentStatus, RefundSnapshot, RefundStatus, Snapshot
 
@@ -53,7 +54,7 @@ _WAYS: dict[str, list[str | tuple[str, events.Event]]] = {
 
 
 def an_order(total: int = 1_000, currency: str = "EUR", **more: Any) -> Order:
-    order, _ = commands.create_order(total=total, currency=currency, cause=API, **more)
+    order, _ = lifecycle.create_order(total=total, currency=currency, cause=API, **more)
     return Order.objects.get(pk=order.pk)
 
 
@@ -104,10 +105,10 @@ def a_refund(amount: int, status: str = "succeeded", ref: str | None = None) -> 
 
 def tell(
     payment: Payment, status: str, *, cause: Cause = API, seen: int | None = None, **values: Any
-) -> commands.Outcome:
+) -> lifecycle.Outcome:
     """Let the provider say it, through the one door."""
     snapshot = told(payment, status, **values)
-    outcome, _ = commands.apply_snapshot(payment.pk, snapshot, cause, seen=seen)
+    outcome, _ = lifecycle.apply_snapshot(payment.pk, snapshot, cause, seen=seen)
     payment.refresh_from_db()
     return outcome
 

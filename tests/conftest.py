@@ -12,6 +12,10 @@ from django.db import connection, connections
 from django.test.utils import setup_databases
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.people import _quick_passwords, bearer, logged_in, user
+
+__all__ = ["_quick_passwords", "bearer", "logged_in", "user"]
+
 # What migrations put there and every test needs.
 _KEPT = {"django_content_type", "auth_permission", "django_migrations", "orders_journalepoch"}
 

@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from orders import comparing
-from orders.comparing import Finding
 from orders.payments import base, registry
+from orders.schedule import provider_lists
+from orders.schedule.provider_lists import Finding
 from workers.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _compare_with(name: str, provider: base.Lists, found: Counter[Finding]) -> b
             Guard(name).report("unavailable")
             continue
         failures = 0
-        found.update(comparing.take_in(name, page.payments, now))
+        found.update(provider_lists.take_in(name, page.payments, now))
         cursor = page.next_cursor
         if not cursor:
             return True

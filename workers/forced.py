@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import connection
 from django.utils import timezone
 
-from orders import refresh_runs
+from orders.commands import refresh_runs
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from orders.events import EventRecord
+from orders.domain.events import EventRecord
 from orders.models import Order, RefreshRun
 from orders.signals import order_event_recorded, refresh_wanted
 from realtime import process

@@ -16,11 +16,13 @@ from datetime import timedelta
 from django.db import connection
 from django.utils import timezone
 
-from orders import checks, deadlines, receipts, refreshing
-from orders.cause import Cause, Source
-from orders.errors import OrderError
+from orders.callbacks import intake
+from orders.commands import expiry, refresh
+from orders.commands.refresh import Refreshed
+from orders.domain.cause import Cause, Source
+from orders.domain.errors import OrderError
 from orders.payments import registry
-from orders.refreshing import Refreshed
+from orders.schedule import checks
 from workers.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ def tick(report: Callable[[Refreshed], object] = lambda _: None) -> Tick:
     `report` is called with each look, in the thread that made the tick.
     """
     began = timezone.now()
-    retried = len(receipts.retry_unmatched(began))
+    retried = len(intake.retry_unmatched(began))
     expired = _expire_overdue()
     found: Counter[str] = Counter()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
@@ -107,7 +109,7 @@ def _look(claim: checks.Claim) -> Refreshed:
         said = "its claim ran out in line"
         return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     try:
-        looked = refreshing.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim)
+        looked = refresh.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim)
     except Exception:  # one payment's defect must not keep the others from being looked at
         log.exception(
             "the check of payment %d failed; due again at %s", claim.payment_id, claim.until
@@ -124,11 +126,11 @@ def _look(claim: checks.Claim) -> Refreshed:
 
 def _expire_overdue() -> int:
     now = timezone.now()
-    deadlines.hurry_overdue(now)
+    expiry.hurry_overdue(now)
     expired = 0
-    for ref in deadlines.overdue_orders(now, BATCH):
+    for ref in expiry.overdue_orders(now, BATCH):
         try:
-            expired += deadlines.expire_order(ref, now=now, cause=RECONCILER)
+            expired += expiry.expire_order(ref, now=now, cause=RECONCILER)
         except OrderError as error:
             log.warning("order %s could not expire: %s", ref, error)
     return expired

@@ -19,7 +19,7 @@ from celery.signals import (
 from structlog.typing import EventDict, WrappedLogger
 
 from orders import tracing
-from orders.redaction import redact
+from orders.security.redaction import redact
 
 ANNOUNCE = "workers.tasks.announce"  # hundreds a second: said once each, with the ids of its events
 _log = structlog.stdlib.get_logger("workers.tasks")

@@ -21,8 +21,8 @@ from backend.up.child import EmbeddedError, Server
 from backend.up.process_group import SIGNALS, Stack
 from orders import demo
 from orders.access import issue_grant
+from orders.api.serializers import page_url
 from orders.models import Order
-from orders.serialising import page_url
 
 
 def run(options: Mapping[str, Any]) -> str:

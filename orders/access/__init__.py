@@ -21,7 +21,6 @@ from orders.access.revocation import (
     read_grant,
     revoke,
 )
-from orders.access.sight import still_seen, visible_refs, visible_to
 from orders.access.tokens import (
     GRANT_LIFETIME,
     issue_grant,
@@ -29,6 +28,7 @@ from orders.access.tokens import (
     issue_user_token,
     read_token,
 )
+from orders.access.visibility import still_seen, visible_refs, visible_to
 
 __all__ = [
     "ALL_SCOPES",

@@ -6,10 +6,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from orders import access, commands, refresh_runs
+from orders import access
 from orders.admin.asking import Act, Line, action, on_each
-from orders.cause import Cause
-from orders.errors import InvalidRequest
+from orders.commands import lifecycle, refresh_runs
+from orders.domain.cause import Cause
+from orders.domain.errors import InvalidRequest
 from orders.models import Order
 
 BY_STAFF = "staff"  # the flag that a person has put on
@@ -30,18 +31,18 @@ def _force_refresh(_request: HttpRequest, orders: Sequence[Order], cause: Cause)
 def _flag(order: Order, cause: Cause) -> list[Line]:
     if BY_STAFF in order.flags:
         raise InvalidRequest(f"Order {order.ref} is flagged by staff already; clear that first.")
-    commands.flag_order(order.ref, reason=BY_STAFF, detail=cause.reason, cause=cause)
+    lifecycle.flag_order(order.ref, reason=BY_STAFF, detail=cause.reason, cause=cause)
     return [Line("success", _("Flagged"), cause.reason)]
 
 
 def _clear_review(order: Order, cause: Cause) -> list[Line]:
     flags = ", ".join(order.flags)
-    commands.clear_review(order.ref, reason=cause.reason, cause=cause)
+    lifecycle.clear_review(order.ref, reason=cause.reason, cause=cause)
     return [Line("success", _("Flags cleared"), flags)]
 
 
 def _accept_late_payment(order: Order, cause: Cause) -> list[Line]:
-    commands.accept_late_payment(order.ref, reason=cause.reason, cause=cause)
+    lifecycle.accept_late_payment(order.ref, reason=cause.reason, cause=cause)
     return [Line("success", _("Late payment accepted"))]
 
 

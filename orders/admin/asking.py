@@ -16,11 +16,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from orders import audit
 from orders.admin.base import ModelAdmin, badge, link
-from orders.cause import Cause, Source
-from orders.errors import OrderError
+from orders.domain.cause import Cause, Source
+from orders.domain.errors import OrderError
 from orders.payments.registry import UnknownProvider
+from orders.security import audit
 
 AT_ONCE = 50  # rows; each may be a call to a provider
 Text = str | Promise

@@ -12,7 +12,6 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from orders import money
 from orders.admin import searching
 from orders.admin.base import (
     ReadOnlyAdmin,
@@ -23,6 +22,7 @@ from orders.admin.base import (
     link_to_payment,
     moment,
 )
+from orders.domain import money
 from orders.models import OrderEvent, Payment, PaymentCheck, Refund
 
 

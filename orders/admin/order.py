@@ -11,9 +11,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from orders import money
 from orders.admin import actions, order_page, searching
 from orders.admin.base import COUNTED, EMPTY, ReadOnlyAdmin, ahead, badge, folded, moment
+from orders.domain import money
 from orders.models import Order, Payment
 
 OVERDUE = timedelta(minutes=1)  # past its time: no tick has taken it up

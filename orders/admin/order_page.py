@@ -4,8 +4,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from orders import explaining, money
 from orders.admin.base import EMPTY, ahead, folded, moment
+from orders.api.serializers import page_url
+from orders.domain import money
+from orders.domain.states import UNPAID
 from orders.models import (
     AuditEntry,
     Order,
@@ -15,8 +17,7 @@ from orders.models import (
     RefreshItem,
     Refund,
 )
-from orders.serialising import page_url
-from orders.states import UNPAID
+from orders.support import explain
 
 SHOWN = 200  # of events, checks, receipts and audit entries each
 
@@ -38,7 +39,7 @@ def all_that_is_known(order: Order) -> dict[str, Any]:
     checks = PaymentCheck.objects.filter(payment__in=payments).select_related("payment")
     return {
         "facts": _facts(order, spelled, payments),
-        "story": explaining.explain(order.ref),
+        "story": explain.explain(order.ref),
         "events": [_event(event, spelled) for event in events],
         "payments": [
             {
@@ -54,7 +55,7 @@ def all_that_is_known(order: Order) -> dict[str, Any]:
             for refund in Refund.objects.filter(payment__in=payments).order_by("-pk")[:SHOWN]
         ],
         "checks": checks.order_by("-checked_at")[:SHOWN],
-        "receipts": explaining.receipts_about({p.pk: p.ref for p in payments}, SHOWN),
+        "receipts": explain.receipts_about({p.pk: p.ref for p in payments}, SHOWN),
         "refreshes": RefreshItem.objects.filter(order=order)
         .select_related("run")
         .order_by("-pk")[:10],

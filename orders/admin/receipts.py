@@ -9,7 +9,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from orders import replaying
 from orders.admin import searching
 from orders.admin.asking import Act, Line, action, on_each
 from orders.admin.base import (
@@ -21,8 +20,9 @@ from orders.admin.base import (
     moment,
 )
 from orders.admin.words import FOUND
-from orders.cause import Cause
-from orders.commands import Outcome
+from orders.callbacks.replay import replay_receipt
+from orders.commands.lifecycle import Outcome
+from orders.domain.cause import Cause
 from orders.models import CallbackReceipt
 
 _HARMLESS = {Outcome.APPLIED, Outcome.NOTHING_NEW, Outcome.ASKING}
@@ -49,7 +49,7 @@ class Matching(admin.SimpleListFilter):
 
 
 def _replay(receipt: CallbackReceipt, cause: Cause) -> list[Line]:
-    outcome, detail = replaying.replay(receipt.pk, cause)
+    outcome, detail = replay_receipt(receipt.pk, cause)
     level = "success" if outcome in _HARMLESS else "error"
     return [Line(level, FOUND.get(outcome, outcome), detail)]
 

@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from orders import refresh_runs
 from orders.admin.base import ReadOnlyAdmin, badge, moment
 from orders.admin.words import FOUND, HARMLESS
+from orders.commands import refresh_runs
 from orders.models import RefreshItem, RefreshRun
 
 SLOW = 5  # seconds that an item waits until the page says that no worker has come for it

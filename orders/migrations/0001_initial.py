@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.utils.timezone
 import django_fsm
 import orders.models.order
-import orders.states
+import orders.domain.states
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('idempotency_key', models.CharField(editable=False, max_length=255, null=True, unique=True)),
                 ('request_hash', models.CharField(blank=True, editable=False, max_length=64)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('state', django_fsm.FSMField(choices=[('created', 'created'), ('awaiting_payment', 'awaiting payment'), ('processing', 'processing'), ('authorised', 'authorised'), ('paid', 'paid'), ('partially_refunded', 'partially refunded'), ('refunded', 'refunded'), ('disputed', 'disputed'), ('charged_back', 'charged back'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('expired', 'expired')], default=orders.states.State['CREATED'], max_length=50, protected=True)),
+                ('state', django_fsm.FSMField(choices=[('created', 'created'), ('awaiting_payment', 'awaiting payment'), ('processing', 'processing'), ('authorised', 'authorised'), ('paid', 'paid'), ('partially_refunded', 'partially refunded'), ('refunded', 'refunded'), ('disputed', 'disputed'), ('charged_back', 'charged back'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('expired', 'expired')], default=orders.domain.states.State['CREATED'], max_length=50, protected=True)),
                 ('version', models.PositiveIntegerField(default=0, editable=False)),
                 ('total', models.BigIntegerField()),
                 ('currency', models.CharField(max_length=3)),
@@ -156,7 +156,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='order',
-            index=models.Index(condition=models.Q(('state__in', [orders.states.State['CREATED'], orders.states.State['AWAITING_PAYMENT'], orders.states.State['FAILED']])), fields=['expires_at'], name='order_deadline'),
+            index=models.Index(condition=models.Q(('state__in', [orders.domain.states.State['CREATED'], orders.domain.states.State['AWAITING_PAYMENT'], orders.domain.states.State['FAILED']])), fields=['expires_at'], name='order_deadline'),
         ),
         migrations.AddConstraint(
             model_name='order',

@@ -17,11 +17,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django_fsm import RETURN_VALUE, FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
-from orders import events as e
-from orders.cause import Cause
-from orders.errors import IllegalMove, OrderNotFound
+from orders.domain import events as e
+from orders.domain.cause import Cause
+from orders.domain.errors import IllegalMove, OrderNotFound
+from orders.domain.states import MOVES, State, legal_moves, settled_state
 from orders.models.rows import Rows, fetch
-from orders.states import MOVES, State, legal_moves, settled_state
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -49,7 +49,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def locked(self, ref: str) -> "Order":
         """The order, its row locked until the transaction ends. Raises `OrderNotFound`.
 
-        The journal writes only to an order that was locked here, or together with its payment by `orders.door`.
+        The journal writes only to an order that was locked here, or together with its payment by
+        `orders.journal.statements`.
         """
         row = fetch(_lock(), [ref])
         if row is None:

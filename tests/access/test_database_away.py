@@ -10,8 +10,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from orders import access
-from tests.access.conftest import UNKNOWN
 from tests.builders import at_once
+from tests.people import UNKNOWN
 from tests.realtime.serving import ServerProcess
 
 

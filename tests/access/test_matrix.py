@@ -230,7 +230,7 @@ def test_every_address_has_a_row() -> None:
 
 
 def test_every_operation_of_the_api_has_a_row() -> None:
-    from orders.api import api
+    from orders.api.routes import api
 
     described = {
         f"{method.upper()} {path.replace('{ref}', 'REF')}"

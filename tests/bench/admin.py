@@ -20,8 +20,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client, override_settings
 
+from orders.domain.states import State
 from orders.models import Order, Payment
-from orders.states import State
 from realtime.board import Board
 from tests.bench.filling import fill
 from tests.bench.machine import given

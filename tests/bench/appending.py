@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from django.db import connection, transaction
 from django.utils import timezone
 
-from orders import commands, events
-from orders.cause import Cause, Source
+from orders.commands import lifecycle
+from orders.domain import events
+from orders.domain.cause import Cause, Source
 from orders.models import Order, OrderEvent, Payment
 from orders.payments.base import PaymentStatus, Snapshot
 from orders.signals import order_event_recorded
@@ -96,7 +97,7 @@ def _append(refs: list[str]) -> None:
 def _door(refs: list[str]) -> None:
     ids = dict(Payment.objects.filter(ref__in=refs).values_list("ref", "pk"))
     for ref in refs:
-        commands.apply_snapshot(ids[ref], _captured(ref), CAUSE)
+        lifecycle.apply_snapshot(ids[ref], _captured(ref), CAUSE)
 
 
 def _captured(ref: str) -> Snapshot:

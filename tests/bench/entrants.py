@@ -14,8 +14,8 @@ import psycopg
 from django.conf import settings
 
 from backend.up import readiness, running
-from orders import queries
 from orders.access import issue_grant
+from orders.journal import queries
 from realtime import groups
 from realtime.messages import encode_event
 from tests.bench import journal, machine

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg.types.json import Jsonb
 
-from orders import events
-from orders.events import EventRecord
+from orders.domain import events
+from orders.domain.events import EventRecord
 from orders.models import Order, OrderEvent, Payment, new_ref
 
 AT = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)

@@ -21,8 +21,8 @@ from django.db.models import NOT_PROVIDED, Max, Model, QuerySet
 from django.test import override_settings
 from django.utils import timezone
 
-from orders import commands, conversations
-from orders.cause import Cause, Source
+from orders.commands import lifecycle, provider_calls
+from orders.domain.cause import Cause, Source
 from orders.models import Order, OrderEvent, Payment, PaymentCheck
 from orders.payments import registry
 from tests.bench.machine import given
@@ -104,8 +104,8 @@ def _settings(provider: SandboxProcess) -> dict[str, object]:
 
 
 def _begin() -> int:
-    order, _ = commands.create_order(total=1_000, currency="EUR", cause=API)
-    return conversations.start_payment(order.ref, mode="callback", cause=API).pk
+    order, _ = lifecycle.create_order(total=1_000, currency="EUR", cause=API)
+    return provider_calls.start_payment(order.ref, mode="callback", cause=API).pk
 
 
 def _populations() -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from orders import queries
+from orders.journal import queries
 from orders.models import Order, OrderEvent
 from tests.browser.conftest import Reader
 from tests.browser.shop import Shop

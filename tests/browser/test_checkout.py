@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from orders import access
+from orders.api.serializers import page_url
 from orders.models import Order
 from orders.payments import registry
 from orders.payments.house import House
-from orders.serialising import page_url
 from tests.browser.axe import violations
 from tests.browser.conftest import Reader
 from tests.browser.listening import journal

@@ -8,8 +8,8 @@ from django.test import Client
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from orders import access
+from orders.api.serializers import page_url
 from orders.models import Order
-from orders.serialising import page_url
 from tests.browser.conftest import Reader
 from tests.builders import EVENTS, a_payment, an_order, an_order_that_is, move, tell
 from tests.realtime.serving import Server

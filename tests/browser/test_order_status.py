@@ -8,7 +8,8 @@ from django.utils import translation
 from playwright.sync_api import Page, WebSocketRoute, expect
 from pytest_django import Settings
 
-from orders import access, queries
+from orders import access
+from orders.journal import queries
 from orders.models import Order
 from realtime import words
 from tests.browser.axe import violations

@@ -6,15 +6,15 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from orders.events import (
+from orders.domain.events import (
     CancellationRequested,
     LatePaymentReceived,
     OrderFlagged,
     RefundFailed,
     RefundRequested,
 )
+from orders.domain.states import State
 from orders.models import Order
-from orders.states import State
 from tests.browser.axe import WIDTHS, violations
 from tests.browser.conftest import Reader
 from tests.browser.opening import address, log_in

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from orders.events import (
+from orders.domain.events import (
     CancellationRequested,
     LatePaymentReceived,
     PaymentCaptured,

@@ -14,7 +14,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import Failure, FailureGroup
 
-from orders import strict_json
+from orders.api import strict_json
 from tests.fuzz.tally import Tally
 from tests.fuzz.target import TOKEN, Target
 

@@ -7,8 +7,9 @@ from django.db import transaction
 from django.db.models import Model
 from django.test import Client
 
-from orders import conversations, journal
-from orders.events import OrderFlagged
+from orders.commands import provider_calls
+from orders.domain.events import OrderFlagged
+from orders.journal import writer
 from orders.models import Order, Payment, RefreshRun
 from tests.builders import API
 
@@ -53,9 +54,9 @@ def seen(html: str) -> str:
 def flagged(order: Order, reason: str = "mismatch") -> Order:
     with transaction.atomic():
         event = OrderFlagged(reason=reason, detail="the provider says 900")
-        journal.record(Order.objects.locked(order.ref), event, API)
+        writer.record(Order.objects.locked(order.ref), event, API)
     return Order.objects.get(pk=order.pk)
 
 
 def begun(order: Order) -> Payment:
-    return conversations.start_payment(order.ref, mode="callback", cause=API)
+    return provider_calls.start_payment(order.ref, mode="callback", cause=API)

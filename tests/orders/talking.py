@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from orders import conversations, refreshing
+from orders.commands import provider_calls
+from orders.commands.refresh import refresh_order
 from orders.models import Order, Payment, PaymentCheck
 from tests.builders import API, an_order
 from tests.sandbox import SandboxProcess
 
 
 def start(order: Order, mode: str = "callback", **more: Any) -> Payment:
-    return conversations.start_payment(order.ref, mode=mode, cause=API, **more)
+    return provider_calls.start_payment(order.ref, mode=mode, cause=API, **more)
 
 
 def paid(total: int = 1_000) -> tuple[Order, Payment]:
@@ -21,7 +22,7 @@ def paid(total: int = 1_000) -> tuple[Order, Payment]:
 
 
 def refresh(order: Order) -> list[str]:
-    found = [result.found for result in refreshing.refresh_order(order.ref, cause=API)]
+    found = [result.found for result in refresh_order(order.ref, cause=API)]
     order.refresh_from_db()
     return found
 

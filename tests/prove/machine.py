@@ -23,10 +23,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from orders import checks, commands, conversations, refreshing, verifying
-from orders.cause import Cause, Source
-from orders.errors import OrderError
+from orders.commands import lifecycle, provider_calls, refresh
+from orders.domain.cause import Cause, Source
+from orders.domain.errors import OrderError
+from orders.journal import verify
 from orders.models import Order, OrderEvent
+from orders.schedule import checks
 from tests.prove import provider, truth
 from tests.prove.rows import advance, everything_is_due, forget, histories, told
 from workers import comparing, reconciler
@@ -95,27 +97,27 @@ class Orders(RuleBasedStateMachine):
     def opens(self, modes: list[str], crash: int) -> None:
         """One or two orders, most of them with a payment on its way, the first of which may meet a crash."""
         for mode in modes:
-            order, _ = commands.create_order(total=TOTAL, currency="EUR", cause=API)
+            order, _ = lifecycle.create_order(total=TOTAL, currency="EUR", cause=API)
             self.refs.append(order.ref)
             if mode:
                 self.pay(-1, mode, crash)
 
     @rule(n=WHICH, mode=st.sampled_from(["callback", "callback", "sync"]), crash=AT)
     def pay(self, n: int, mode: str, crash: int) -> None:
-        self._do(crash, lambda: conversations.start_payment(self._ref(n), mode=mode, cause=API))
+        self._do(crash, lambda: provider_calls.start_payment(self._ref(n), mode=mode, cause=API))
 
     @rule(n=WHICH, wish=st.sampled_from(["cancel", None, 300, 700]), crash=AT)
     def cancel_or_refund(self, n: int, wish: str | int | None, crash: int) -> None:
         ref = self._ref(n)
         if wish == "cancel":
             self._do(
-                crash, lambda: conversations.cancel_order(ref, reason="changed my mind", cause=API)
+                crash, lambda: provider_calls.cancel_order(ref, reason="changed my mind", cause=API)
             )
         else:
             amount = None if wish is None else int(wish)
             self._do(
                 crash,
-                lambda: conversations.request_refund(
+                lambda: provider_calls.request_refund(
                     ref, amount=amount, reason="broken", cause=API
                 ),
             )
@@ -176,24 +178,22 @@ class Orders(RuleBasedStateMachine):
     def what_is_due_is_polled(self, delta: timedelta, crash: int) -> None:
         def poll() -> None:
             for claim in checks.claim_due(timezone.now(), 4):
-                refreshing.refresh_payment(
-                    claim.payment_id, cause=reconciler.RECONCILER, claim=claim
-                )
+                refresh.refresh_payment(claim.payment_id, cause=reconciler.RECONCILER, claim=claim)
 
         advance(delta)
         self._do(crash, poll)
 
     @rule(n=WHICH, crash=AT)
     def staff_force_a_refresh(self, n: int, crash: int) -> None:
-        self._do(crash, lambda: refreshing.refresh_order(self._ref(n), cause=STAFF))
+        self._do(crash, lambda: refresh.refresh_order(self._ref(n), cause=STAFF))
 
     @rule(n=WHICH, accepts=st.booleans(), crash=AT)
     def staff_have_looked(self, n: int, accepts: bool, crash: int) -> None:
         ref = self._ref(n)
-        self._do(crash, lambda: commands.clear_review(ref, reason="seen", cause=STAFF))
+        self._do(crash, lambda: lifecycle.clear_review(ref, reason="seen", cause=STAFF))
         if accepts:
             self._do(
-                crash, lambda: commands.accept_late_payment(ref, reason="in stock", cause=STAFF)
+                crash, lambda: lifecycle.accept_late_payment(ref, reason="in stock", cause=STAFF)
             )
 
     # what holds in the end; history can be judged then too, since it cannot be rewritten
@@ -220,7 +220,7 @@ class Orders(RuleBasedStateMachine):
         raise AssertionError(f"after {ROUNDS} ticks there is still news: {found}")
 
     def _judge(self) -> None:
-        assert not list(verifying.differences(lambda _: None))
+        assert not list(verify.differences(lambda _: None))
         called: dict[str, set[str]] = {}
         for ref, events in histories(self.refs).items():
             assert not (wrong := truth.wrong_in_history(events)), (ref, wrong)

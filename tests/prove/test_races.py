@@ -8,8 +8,9 @@ from typing import Any
 from django.db import connection
 from django.test import Client
 
-from orders import commands, conversations, refreshing, verifying
-from orders.errors import OrderError
+from orders.commands import lifecycle, provider_calls, refresh
+from orders.domain.errors import OrderError
+from orders.journal import verify
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment
 from tests.prove import provider, truth
 from tests.prove.machine import API, STAFF, TOTAL
@@ -51,8 +52,8 @@ def _poll() -> None:
 
 
 def _begun(world: provider.World) -> tuple[Order, Payment]:
-    order, _ = commands.create_order(total=TOTAL, currency="EUR", cause=API)
-    return order, conversations.start_payment(order.ref, mode="callback", cause=API)
+    order, _ = lifecycle.create_order(total=TOTAL, currency="EUR", cause=API)
+    return order, provider_calls.start_payment(order.ref, mode="callback", cause=API)
 
 
 def _judge(order: Order, *accounts: provider.Account) -> None:
@@ -70,7 +71,7 @@ def _judge(order: Order, *accounts: provider.Account) -> None:
     )
     assert truth.wrong_in_history(events) == []
     assert truth.wrong_at_the_end(ours, accounts) == []
-    assert not list(verifying.differences(lambda _: None))
+    assert not list(verify.differences(lambda _: None))
 
 
 def test_a_callback_its_double_a_poll_and_staff_meet_at_one_order(model: provider.World) -> None:
@@ -83,7 +84,7 @@ def test_a_callback_its_double_a_poll_and_staff_meet_at_one_order(model: provide
             lambda: _call_back(model.told[-1]),
             lambda: _call_back(model.told[-1]),
             _poll,
-            lambda: refreshing.refresh_order(order.ref, cause=STAFF),  # noqa: B023 — done within the round
+            lambda: refresh.refresh_order(order.ref, cause=STAFF),  # noqa: B023 — done within the round
         )
 
         paid = OrderEvent.objects.filter(order=order, type="payment.captured").count()
@@ -97,7 +98,7 @@ def test_a_cancellation_meets_the_money(model: provider.World) -> None:
         order, payment = _begun(model)
 
         _at_once(
-            lambda: conversations.cancel_order(order.ref, reason="no", cause=API),  # noqa: B023 — the same
+            lambda: provider_calls.cancel_order(order.ref, reason="no", cause=API),  # noqa: B023 — the same
             lambda: model.act(payment.ref, "pay"),  # noqa: B023 — the same
             _poll,
         )
@@ -109,10 +110,10 @@ def test_two_refunds_of_everything_meet_and_one_goes_out(model: provider.World) 
     for _ in range(ROUNDS):
         order, payment = _begun(model)
         model.act(payment.ref, "pay")
-        refreshing.refresh_order(order.ref, cause=STAFF)
+        refresh.refresh_order(order.ref, cause=STAFF)
 
         def give_all_back(ref: str = order.ref) -> None:
-            conversations.request_refund(ref, amount=None, reason="", cause=API)
+            provider_calls.request_refund(ref, amount=None, reason="", cause=API)
 
         _at_once(
             give_all_back,
@@ -142,7 +143,7 @@ def test_news_out_of_order_from_many_sides_ends_at_the_truth(model: provider.Wor
 def test_two_attempts_that_succeed_at_once_are_flagged_as_overpaid(model: provider.World) -> None:
     for _ in range(ROUNDS):
         order, first = _begun(model)
-        second = conversations.start_payment(order.ref, mode="callback", cause=API)
+        second = provider_calls.start_payment(order.ref, mode="callback", cause=API)
         model.act(first.ref, "pay")
         model.act(second.ref, "pay")
 

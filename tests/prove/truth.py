@@ -1,7 +1,7 @@
 """What has to hold, written a second time from the design's table and rules, without a look at the code.
 
-Nothing here imports `orders.states`, `orders.decisions` or `orders.projection`: a defect there must not be able to
-excuse itself.
+Nothing here imports `orders.domain.states`, `orders.domain.decisions` or `orders.domain.projection`: a defect there
+must not be able to excuse itself.
 """
 
 from collections.abc import Sequence

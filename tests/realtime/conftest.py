@@ -12,9 +12,9 @@ from django.db import connections, transaction
 from pytest_django import Settings
 
 from backend.up import child, embedded
-from orders import journal, queries
-from orders.cause import Cause, Source
-from orders.events import EventRecord, OrderFlagged
+from orders.domain.cause import Cause, Source
+from orders.domain.events import EventRecord, OrderFlagged
+from orders.journal import queries, writer
 from orders.models import Order, OrderEvent
 from realtime import publishing
 from realtime.messages import encode_event
@@ -116,7 +116,7 @@ def _grow(ref: str, by: int) -> list[EventRecord]:
     with transaction.atomic():
         order = Order.objects.locked(ref)
         return [
-            journal.record(order, OrderFlagged(reason=f"test_{order.version}", detail=""), API)
+            writer.record(order, OrderFlagged(reason=f"test_{order.version}", detail=""), API)
             for _ in range(by)
         ]
 

@@ -10,10 +10,11 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from orders import access, journal
-from orders.events import Event
+from orders import access
+from orders.api.serializers import page_url
+from orders.domain.events import Event
+from orders.journal import writer
 from orders.models import Order
-from orders.serialising import page_url
 from tests.builders import STAFF
 
 
@@ -51,4 +52,4 @@ def in_stream(order: Order, *events: Event) -> None:
     """Write these into the order's journal as they are."""
     for event in events:
         with transaction.atomic():
-            journal.record(Order.objects.locked(order.ref), event, STAFF)
+            writer.record(Order.objects.locked(order.ref), event, STAFF)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable
 
-from orders import commands
-from orders.cause import Cause, Source
+from orders.commands import lifecycle
+from orders.domain.cause import Cause, Source
 from orders.models import Order
 from realtime import process
 from tests.ports import free_port
@@ -15,7 +15,7 @@ API = Cause(Source.API, "shop")
 
 
 def flag(order: Order, number: int) -> None:
-    commands.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
+    lifecycle.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
 
 
 async def test_a_page_sees_what_its_own_process_committed_while_valkey_and_worker_are_away(

@@ -6,7 +6,7 @@ from django.test import Client
 from django.utils import translation
 from pytest_django import Settings
 
-from orders import money
+from orders.domain import money
 from realtime import words
 
 

@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import translation
 from pytest_django import Settings
 
-from orders import money
-from orders.states import State
+from orders.domain import money
+from orders.domain.states import State
 from realtime import words
 from tests.builders import an_order, an_order_that_is
 from tests.realtime.reading import for_script, granted, page_of, shown_without_script, text_of

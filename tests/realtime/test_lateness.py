@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders import queries
+from orders.journal import queries
 from orders.models import Order
 from realtime import lateness
 from realtime.lateness import PER_SECOND, Lateness

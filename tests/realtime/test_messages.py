@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.events import EventRecord
+from orders.domain.events import EventRecord
 from realtime import messages
 from realtime.messages import BadFrame, EventFrame, Synced, encode_event, encode_tail
 

@@ -8,10 +8,12 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from orders import access, money, refreshing
-from orders.events import CancellationRequested, ConflictFound, OrderFlagged
+from orders import access
+from orders.commands import refresh
+from orders.domain import money
+from orders.domain.events import CancellationRequested, ConflictFound, OrderFlagged
+from orders.domain.states import State
 from orders.models import Order, Payment
-from orders.states import State
 from realtime import words
 from tests.builders import API, STAFF, an_order, an_order_that_is, at_once
 from tests.realtime.reading import (
@@ -210,7 +212,7 @@ def test_after_a_decline_the_customer_can_pay_again(provider: SandboxProcess) ->
     Client().post(granted(order))
     first = Payment.objects.get()
     provider.act(first.provider_ref, "decline")
-    refreshing.refresh_order(order.ref, cause=API)
+    refresh.refresh_order(order.ref, cause=API)
 
     declined = shown_without_script(page_of(order))
     answer = Client().post(granted(order))

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from orders.events import (
+from orders.domain.events import (
     DisputeLost,
     LatePaymentReceived,
     OrderFlagged,
@@ -12,8 +12,8 @@ from orders.events import (
     RefundFailed,
     RefundRequested,
 )
+from orders.domain.states import State
 from orders.models import Order
-from orders.states import State
 from realtime import order_view, refunds
 from tests.builders import EVENTS, an_order, an_order_that_is, move
 from tests.realtime.reading import (

@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from orders import commands, conversations
-from orders.cause import Cause, Source
+from orders.commands import lifecycle, provider_calls
+from orders.domain.cause import Cause, Source
 from orders.models import Order, Payment
 from tests.providing import provider, provider_process
 
@@ -20,8 +20,8 @@ def _budget(valkey: redis.Redis) -> None:
 
 def begun(total: int = 1_000) -> tuple[Order, Payment]:
     """An order with a payment that waits at the provider."""
-    order, _ = commands.create_order(total=total, currency="EUR", cause=API)
-    payment = conversations.start_payment(order.ref, mode="callback", cause=API)
+    order, _ = lifecycle.create_order(total=total, currency="EUR", cause=API)
+    payment = provider_calls.start_payment(order.ref, mode="callback", cause=API)
     return order, payment
 
 

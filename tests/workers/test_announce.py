@@ -13,8 +13,8 @@ from django.conf import settings as django_settings
 from django.db import transaction
 
 from backend.celery import app
-from orders import commands
-from orders.cause import Cause, Source
+from orders.commands import lifecycle
+from orders.domain.cause import Cause, Source
 from tests.builders import an_order
 from tests.ports import free_port
 from tests.proxy import Proxy
@@ -62,7 +62,7 @@ def tasks(valkey: "redis.Redis") -> list[list[Any]]:
 
 
 def flag(order: Any, number: int) -> None:
-    commands.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
+    lifecycle.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
 
 
 def test_a_committed_event_is_announced_as_the_frame_that_pages_get(

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders import checks, commands, conversations, refreshing
-from orders.checking import PROFILES, Profile
+from orders.commands import lifecycle, provider_calls, refresh
 from orders.models import Order, Payment
 from orders.payments import base
+from orders.schedule import checks
+from orders.schedule.profiles import PROFILES, Profile
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import API, begun, make_due
 from workers import reconciler
@@ -71,7 +72,7 @@ def test_the_late_success_of_an_earlier_attempt_pays_the_order_and_calls_the_oth
     order, first = begun()
     provider.act(first.provider_ref, "decline")
     looked_at(first)
-    second = conversations.start_payment(order.ref, mode="callback", cause=API)
+    second = provider_calls.start_payment(order.ref, mode="callback", cause=API)
 
     provider.act(first.provider_ref, "pay")
     looked_at(first)
@@ -84,7 +85,7 @@ def test_two_attempts_that_both_succeed_leave_it_paid_and_a_person_called(
     provider: SandboxProcess,
 ) -> None:
     order, first = begun()
-    second = conversations.start_payment(order.ref, mode="callback", cause=API)
+    second = provider_calls.start_payment(order.ref, mode="callback", cause=API)
     for payment in (first, second):
         provider.act(payment.provider_ref, "pay")
 
@@ -96,9 +97,9 @@ def test_two_attempts_that_both_succeed_leave_it_paid_and_a_person_called(
 
 
 def test_a_create_whose_answer_was_lost_is_found_by_our_reference(provider: SandboxProcess) -> None:
-    order, _ = commands.create_order(total=1_000, currency="EUR", cause=API)
+    order, _ = lifecycle.create_order(total=1_000, currency="EUR", cause=API)
     provider.set_faults({"fault": "connection_cut", "calls": ["create"]})
-    payment = conversations.start_payment(order.ref, mode="sync", cause=API)
+    payment = provider_calls.start_payment(order.ref, mode="sync", cause=API)
     assert (payment.status, payment.profile) == ("intended", "unknown")
 
     looked_at(payment)
@@ -113,7 +114,7 @@ def test_a_cancellation_that_we_died_in_is_made_by_the_reconciler(provider: Sand
     assert held.next_check_at is not None
     assert held.next_check_at - timezone.now() > timedelta(hours=12)
 
-    commands.intend_cancellation(order.ref, reason="changed my mind", cause=API)  # and no call
+    lifecycle.intend_cancellation(order.ref, reason="changed my mind", cause=API)  # and no call
 
     payment.refresh_from_db()
     assert payment.next_check_at is not None
@@ -140,7 +141,7 @@ def test_a_refund_that_fails_later_lowers_what_went_back(provider: SandboxProces
     order, payment = begun()
     provider.act(payment.provider_ref, "pay")
     looked_at(payment)
-    conversations.request_refund(order.ref, amount=400, reason="", cause=API)
+    provider_calls.request_refund(order.ref, amount=400, reason="", cause=API)
     assert state_of(order) == "partially_refunded"
 
     provider.act(payment.provider_ref, "fail_refund")
@@ -164,9 +165,9 @@ def test_a_crash_at_the_last_look_is_no_silence(
 
     (claim,) = checks.claim_due(timezone.now(), 1)
     with monkeypatch.context() as patch:
-        patch.setattr(commands, "call_a_person", die)
+        patch.setattr(lifecycle, "call_a_person", die)
         with pytest.raises(Crash):
-            refreshing.refresh_payment(payment.pk, cause=reconciler.RECONCILER, claim=claim)
+            refresh.refresh_payment(payment.pk, cause=reconciler.RECONCILER, claim=claim)
 
     payment.refresh_from_db()
     assert payment.next_check_at == claim.until  # the lease runs out, and it is looked at again
@@ -186,7 +187,7 @@ def test_bank_debit_follows_the_long_timetable_and_a_hold_is_looked_at_in_time(
         currency="EUR",
         is_offline=True,
     )
-    commands.apply_snapshot(payment.pk, answer, API)
+    lifecycle.apply_snapshot(payment.pk, answer, API)
     payment.refresh_from_db()
     assert payment.profile == "offline"
 
@@ -200,7 +201,7 @@ def test_bank_debit_follows_the_long_timetable_and_a_hold_is_looked_at_in_time(
         authorised=1_000,
         hold_ends_at=ends,
     )
-    commands.apply_snapshot(payment.pk, held, API)
+    lifecycle.apply_snapshot(payment.pk, held, API)
     payment.refresh_from_db()
     assert payment.next_check_at is not None
     assert abs(payment.next_check_at - (ends - timedelta(hours=5))) < timedelta(minutes=1)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from django.core.management import call_command
 
-from orders.comparing import Finding, Kept, judge
 from orders.models import CallbackReceipt, Order, Payment
 from orders.payments import base
 from orders.payments.base import (
@@ -15,6 +14,7 @@ from orders.payments.base import (
     RefundStatus,
     Snapshot,
 )
+from orders.schedule.provider_lists import Finding, Kept, judge
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import begun, make_due
 from workers import comparing, reconciler

@@ -13,9 +13,9 @@ from pytest_django import Settings
 from websockets.sync.client import ClientConnection, connect
 
 from orders import access
-from orders.checking import JITTER, PROFILES, Profile
+from orders.domain.states import State
 from orders.models import Order, Payment, PaymentCheck
-from orders.states import State
+from orders.schedule.profiles import JITTER, PROFILES, Profile
 from realtime import publishing
 from tests.builders import at_once
 from tests.realtime.serving import Server

@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import checks, conversations, refreshing
-from orders.checking import PROFILES, Profile
+from orders.commands import provider_calls, refresh
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck
+from orders.schedule import checks
+from orders.schedule.profiles import PROFILES, Profile
 from tests.builders import API
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import begun, make_due
@@ -170,10 +171,10 @@ def test_an_attempt_that_failed_is_called_off_when_its_order_is_cancelled(
 ) -> None:
     order, payment = begun()
     provider.act(payment.provider_ref, "decline")
-    refreshing.refresh_payment(payment.pk, cause=API)
+    refresh.refresh_payment(payment.pk, cause=API)
     Payment.objects.update(next_check_at=None)
 
-    conversations.cancel_order(order.ref, reason="", cause=API)
+    provider_calls.cancel_order(order.ref, reason="", cause=API)
     reconciler.tick()
 
     order.refresh_from_db()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from orders.commands import begin_epoch
+from orders.commands.lifecycle import begin_epoch
 
 
 class Command(BaseCommand):

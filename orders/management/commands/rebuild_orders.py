@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from orders import verifying
+from orders.journal import verify
 from orders.models import Order
 
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         changed = 0
         with tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
-            for difference in verifying.rebuild(bar.update):
+            for difference in verify.rebuild(bar.update):
                 changed += 1
                 bar.clear()
                 self.stdout.write(f"rebuilt {difference}")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from orders import verifying
+from orders.journal import verify
 from orders.models import Order
 
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = 0
         with tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
-            for difference in verifying.differences(bar.update):
+            for difference in verify.differences(bar.update):
                 wrong += 1
                 bar.clear()
                 self.stdout.write(str(difference))

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from orders.errors import OrderNotFound
-from orders.explaining import explain
-from orders.explanation import Explanation
+from orders.domain.errors import OrderNotFound
+from orders.support.explain import explain
+from orders.support.explanation import Explanation
 
 
 class Command(BaseCommand):

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 
 from orders.payments.sandbox.app import Options, make_app
 from orders.payments.sandbox.dialects import Dialect
-from orders.payments.sandbox.wire import CuttableProtocol
+from orders.payments.sandbox.http import CuttableProtocol
 
 
 def _parser() -> argparse.ArgumentParser:

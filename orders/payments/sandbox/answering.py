@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orders.payments.sandbox.faults import ANSWER_KINDS, Call, Fault
+from orders.payments.sandbox.http import Cut, Sandbox, error
 from orders.payments.sandbox.payments import NotPossible
-from orders.payments.sandbox.wire import Cut, Sandbox, error
 
 Work = Callable[[], Response]
 Refusal = Callable[[NotPossible], Response]

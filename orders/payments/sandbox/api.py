@@ -11,8 +11,7 @@ from starlette.routing import Route
 
 from orders.payments.sandbox.answering import answered, count, once
 from orders.payments.sandbox.faults import Script
-from orders.payments.sandbox.payments import NotPossible, Payment, instant
-from orders.payments.sandbox.wire import (
+from orders.payments.sandbox.http import (
     Sandbox,
     body_of,
     guarded,
@@ -20,6 +19,7 @@ from orders.payments.sandbox.wire import (
     json_response,
     parsed,
 )
+from orders.payments.sandbox.payments import NotPossible, Payment, instant
 
 _Ref = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00/]+$")]
 _Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^(https?://[^\s\x00]+)?$")]

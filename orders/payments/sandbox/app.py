@@ -21,8 +21,8 @@ from orders.payments.sandbox.desk import Desk
 from orders.payments.sandbox.dialects import Dialect
 from orders.payments.sandbox.dialects.house import House
 from orders.payments.sandbox.dialects.stripe_api import Stripe
+from orders.payments.sandbox.http import Sandbox, json_response
 from orders.payments.sandbox.store import Store
-from orders.payments.sandbox.wire import Sandbox, json_response
 
 
 @dataclass(frozen=True, kw_only=True)

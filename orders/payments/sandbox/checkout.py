@@ -17,10 +17,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from orders.payments.sandbox.faults import LABELS, Fault, Faults
+from orders.payments.sandbox.http import Sandbox, body_of, invalid
 from orders.payments.sandbox.money import decimals, written
 from orders.payments.sandbox.payments import NotPossible, Payment, possible
 from orders.payments.sandbox.store import GLOBAL
-from orders.payments.sandbox.wire import Sandbox, body_of, invalid
 
 HERE = Path(__file__).parent
 SHOWN = 50

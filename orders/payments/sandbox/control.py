@@ -10,9 +10,9 @@ from starlette.routing import Route
 
 from orders.payments.sandbox.dialects import Told
 from orders.payments.sandbox.faults import Copy, Fault
+from orders.payments.sandbox.http import Sandbox, as_json, body_of, guarded, json_response, parsed
 from orders.payments.sandbox.payments import NotPossible, Payment, new_ref
 from orders.payments.sandbox.store import GLOBAL, Delivery
-from orders.payments.sandbox.wire import Sandbox, as_json, body_of, guarded, json_response, parsed
 
 
 class _Body(BaseModel):

@@ -1,5 +1,5 @@
 // What the pages do for their reader: times in the reader's own zone, sums of money, where an order stands, and how the
-// connection is. The same rules as the server's (`order_view.py`, `orders/money.py`).
+// connection is. The same rules as the server's (`order_view.py`, `orders/domain/money.py`).
 
 const QUIET_FOR = 1500; // ms that a connection may be gone before the page says so
 const NEAR = 60 * 60_000; // ms before a deadline from when on the minutes are counted

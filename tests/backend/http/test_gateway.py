@@ -13,11 +13,12 @@ from django.test import Client
 from pytest_django import Settings
 
 from backend.http import gateway
-from orders import access, limits
-from orders.limits import Door, TooMany
-from orders.strict_json import MAX_DEPTH, loads
-from tests.access.conftest import SERVICE
+from orders import access
+from orders.api.strict_json import MAX_DEPTH, loads
+from orders.security import rate_limits
+from orders.security.rate_limits import Door, TooMany
 from tests.builders import an_order
+from tests.people import SERVICE
 from tests.proxy import Proxy
 
 DRIPPING = b"a piece that never comes"
@@ -207,10 +208,10 @@ class TestKnocks:
 
 def _assert_counted() -> None:
     who = os.urandom(4).hex()
-    limits.admit(Door.HANDSHAKE, who)
-    limits.admit(Door.HANDSHAKE, who)
+    rate_limits.admit(Door.HANDSHAKE, who)
+    rate_limits.admit(Door.HANDSHAKE, who)
     with pytest.raises(TooMany):
-        limits.admit(Door.HANDSHAKE, who)
+        rate_limits.admit(Door.HANDSHAKE, who)
 
 
 def test_a_provider_that_is_not_listed_is_refused(database: None, settings: Settings) -> None:
@@ -234,7 +235,7 @@ def test_a_provider_that_is_not_listed_is_refused(database: None, settings: Sett
     ],
 )
 def test_who_counts_as_one_client(address: str, client: str) -> None:
-    assert limits.client(address) == client
+    assert rate_limits.client(address) == client
 
 
 class TestJson:

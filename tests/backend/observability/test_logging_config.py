@@ -17,8 +17,8 @@ from pytest_django import Settings
 
 from backend.observability.log_filters import Announcements, Outages
 from backend.up import command_line
-from orders.checking import PROFILES, Profile
 from orders.models import Order
+from orders.schedule.profiles import PROFILES, Profile
 from tests.builders import a_payment, an_order
 from tests.waiting import eventually
 from workers import schedule

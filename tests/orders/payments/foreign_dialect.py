@@ -22,9 +22,9 @@ from starlette.routing import Route
 from orders.payments.sandbox.answering import answered, once
 from orders.payments.sandbox.dialects import Dialect, Told
 from orders.payments.sandbox.faults import Script
+from orders.payments.sandbox.http import Sandbox, body_of, guarded, json_response
 from orders.payments.sandbox.money import written
 from orders.payments.sandbox.payments import NotPossible, Payment
-from orders.payments.sandbox.wire import Sandbox, body_of, guarded, json_response
 
 STATES = {
     "pending": "NOTPAY",

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from pytest_django.fixtures import Settings
 
-from orders import commands, conversations
-from orders.cause import Cause, Source
+from orders.commands import lifecycle, provider_calls
+from orders.domain.cause import Cause, Source
 from orders.models import CallbackReceipt, Order
 from orders.payments import registry
 from orders.payments.base import BadSignature, CreatePayment, Malformed, Provider, Refused, Snapshot
@@ -192,8 +192,8 @@ def test_an_order_is_paid_and_refunded_by_it_with_one_line_in_the_registry(
     # As our own address is nowhere near, the receiver stands in for it, and hands on what comes.
     settings.ORDERCAST_PUBLIC_URL = registered.callback_url.removesuffix("/callbacks/")
     cause = Cause(Source.API, "shop")
-    order, _ = commands.create_order(total=1250, currency="EUR", cause=cause)
-    payment = conversations.start_payment(order.ref, mode="callback", cause=cause)
+    order, _ = lifecycle.create_order(total=1250, currency="EUR", cause=cause)
+    payment = provider_calls.start_payment(order.ref, mode="callback", cause=cause)
     for action in ("pay", "refund"):
         registered.sandbox.act(payment.ref, action)
 

@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from orders import commands, conversations, receipts, refreshing
-from orders.cause import Cause, Source
-from orders.commands import Outcome
+from orders.callbacks import intake
+from orders.commands import lifecycle, provider_calls, refresh
+from orders.commands.lifecycle import Outcome
+from orders.domain.cause import Cause, Source
 from orders.models import CallbackReceipt, Order, Payment
 from orders.payments import registry
 from orders.payments.stripe import Stripe
@@ -26,9 +27,9 @@ class Shop:
 
     def __init__(self, sandbox: SandboxProcess, came: Receiver) -> None:
         self._sandbox, self._came = sandbox, came
-        order, _ = commands.create_order(total=1250, currency="EUR", cause=API)
+        order, _ = lifecycle.create_order(total=1250, currency="EUR", cause=API)
         self.ref = order.ref
-        self.payment_ref = conversations.start_payment(order.ref, mode="callback", cause=API).ref
+        self.payment_ref = provider_calls.start_payment(order.ref, mode="callback", cause=API).ref
 
     @property
     def state(self) -> str:
@@ -59,7 +60,7 @@ class Shop:
         return CallbackReceipt.objects.get(kind=kind).outcome
 
     def look(self) -> None:
-        refreshing.refresh_order(self.ref, cause=Cause(Source.RECONCILER, "test"))
+        refresh.refresh_order(self.ref, cause=Cause(Source.RECONCILER, "test"))
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_a_refund_of_ours_is_known_by_our_reference(shop: Shop) -> None:
     shop.act("pay")
     shop.deliver("checkout.session.completed")
 
-    refund = conversations.request_refund(shop.ref, amount=1250, reason="broken", cause=API)
+    refund = provider_calls.request_refund(shop.ref, amount=1250, reason="broken", cause=API)
 
     assert (shop.state, refund.status) == ("refunded", "succeeded")
     assert refund.provider_ref.startswith("re_")
@@ -141,14 +142,14 @@ def test_what_was_said_before_the_payment_got_its_new_name_is_no_mismatch(shop: 
     shop.deliver("checkout.session.completed")
     paid = shop.payment.provider_ref
 
-    outcome, _ = commands.apply_snapshot(shop.payment.pk, before, API)
+    outcome, _ = lifecycle.apply_snapshot(shop.payment.pk, before, API)
 
     assert (outcome, shop.flags) == (Outcome.ASKING, [])
     assert shop.payment.provider_ref == paid
 
 
 def test_a_cancelled_order_closes_stripes_page(shop: Shop) -> None:
-    conversations.cancel_order(shop.ref, reason="changed my mind", cause=API)
+    provider_calls.cancel_order(shop.ref, reason="changed my mind", cause=API)
 
     assert shop.state == "cancelled"
 
@@ -160,7 +161,7 @@ def test_a_dispute_that_overtakes_the_payment_is_matched_later(shop: Shop) -> No
 
     shop.deliver("checkout.session.completed")
     CallbackReceipt.objects.update(next_try_at=timezone.now())
-    receipts.retry_unmatched(timezone.now())
+    intake.retry_unmatched(timezone.now())
 
     receipt = CallbackReceipt.objects.get(kind="charge.dispute.created")
     assert (receipt.outcome, receipt.payment) == (Outcome.ASKING, shop.payment)

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from orders import refreshing
-from orders.cause import Cause, Source
-from orders.errors import OrderNotFound
-from orders.refreshing import Refreshed
+from orders.commands import refresh
+from orders.commands.refresh import Refreshed
+from orders.domain.cause import Cause, Source
+from orders.domain.errors import OrderNotFound
 from workers import comparing, reconciler
 
 BY_HAND = Cause(Source.STAFF, "manage.py reconcile")
@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
     def _order(self, ref: str) -> None:
         try:
-            results = refreshing.refresh_order(ref, cause=BY_HAND)
+            results = refresh.refresh_order(ref, cause=BY_HAND)
         except OrderNotFound:
             raise CommandError(f"There is no order {ref}.") from None
         for result in results:

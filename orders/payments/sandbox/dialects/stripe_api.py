@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute, Route
 from orders.payments.sandbox.answering import answered, once
 from orders.payments.sandbox.dialects import stripe as shape
 from orders.payments.sandbox.faults import Script
+from orders.payments.sandbox.http import Sandbox, body_of, guarded, json_response
 from orders.payments.sandbox.payments import NotPossible, Payment, new_ref
-from orders.payments.sandbox.wire import Sandbox, body_of, guarded, json_response
 
 Params = dict[str, Any]
 MAX_LISTED = 1000  # of the newest payments; older ones are not listed

@@ -1,0 +1,69 @@
+"""From rows to what the API gives."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+
+from orders import access
+from orders.api.schemas import EventOut, EventsOut, NewOrderOut, OrderOut, PaymentOut
+from orders.domain.events import EventRecord
+from orders.journal.queries import Page
+from orders.models import Order, Payment
+
+_ORDER = [name for name in OrderOut.model_fields if name not in {"epoch", "payments"}]
+
+
+def order_out(order: Order, epoch: str) -> OrderOut:
+    """As services and staff see it."""
+    return OrderOut(**_values(order, epoch))
+
+
+def order_for_customer(order: Order, epoch: str) -> OrderOut:
+    """The same without what the shop keeps to itself: the reasons of flags, and of its own notes all but the title."""
+    seen = {name: value for name, value in order.metadata.items() if name == "title"}
+    return OrderOut(**_values(order, epoch) | {"flags": [], "metadata": seen})
+
+
+def new_order_out(order: Order, epoch: str) -> NewOrderOut:
+    grant = access.issue_grant([order.ref])
+    return NewOrderOut(**_values(order, epoch), grant=grant, page=page_url(order.ref, grant))
+
+
+def page_url(ref: str, grant: str = "") -> str:
+    """The address of the order's live page."""
+    query = f"?{urlencode({'grant': grant})}" if grant else ""
+    return f"{settings.ORDERCAST_PUBLIC_URL}/orders/{ref}/{query}"
+
+
+def payment_out(payment: Payment) -> PaymentOut:
+    return PaymentOut.from_orm(payment)
+
+
+def events_out(page: Page, limit: int) -> EventsOut:
+    shown = page.events[:limit]
+    return EventsOut(
+        order=page.ref,
+        epoch=page.epoch,
+        version=page.version,
+        events=[_event_out(record) for record in shown],
+        has_more=bool(shown) and shown[-1].version < page.version,
+    )
+
+
+def _event_out(record: EventRecord) -> EventOut:
+    return EventOut(
+        version=record.version,
+        id=record.id,
+        event=record.type,
+        state=record.state,
+        data=record.public_data,
+        source=record.source,
+        at=record.at,
+    )
+
+
+def _values(order: Order, epoch: str) -> dict[str, Any]:
+    values = {name: getattr(order, name) for name in _ORDER}
+    payments = sorted(order.payments.all(), key=lambda payment: payment.pk)
+    return {**values, "epoch": epoch, "payments": [payment_out(p) for p in payments]}

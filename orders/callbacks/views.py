@@ -1,0 +1,85 @@
+"""The door for providers: `POST /callbacks/<provider>/`. A 2xx means committed."""
+
+import logging
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from psycopg_pool import PoolTimeout
+
+from orders.callbacks import intake, quarantine
+from orders.payments import registry
+from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
+from orders.security import rate_limits
+from orders.security.rate_limits import Door, TooMany
+from orders.security.redaction import redact
+
+log = logging.getLogger(__name__)
+
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+MAX_BODY = 256 * 1024  # bytes; the largest provider's callbacks are a few KB
+
+
+@csrf_exempt  # a provider has no cookie of ours; its signature is what counts
+@require_POST
+def callback(request: HttpRequest, provider: str) -> HttpResponse:
+    """Verify, store and apply a callback: 2xx once committed, 400, 404, 413, or 503 for "send it again"."""
+    try:
+        from_provider = registry.get(provider)
+    except registry.UnknownProvider as unknown:
+        raise Http404(str(unknown)) from None
+    if not rate_limits.is_listed(_address(request), settings.ORDERCAST_CALLBACK_NETWORKS):
+        log.warning(
+            "refused a callback of %s from %s, which is not listed", provider, _address(request)
+        )
+        return HttpResponse("Callbacks are not taken from this address.\n", status=403)
+    try:
+        rate_limits.admit(Door.CALLBACK, provider, rate_limits.client(_address(request)))
+    except TooMany as many:
+        return HttpResponse(f"{many}\n", status=429, headers={"Retry-After": str(many.retry_after)})
+    # Before it is read, and after: a chunked one does not say how long it is.
+    if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
+        return HttpResponse("The callback is larger than 256 KB.\n", status=413)
+    return _answer(from_provider, _take(from_provider, request))
+
+
+def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
+    body = request.body
+    try:
+        found = provider.parse_callback(request.headers, body, timezone.now())
+    except BadSignature as error:
+        log.warning("refused a callback of %s from %s: %s", provider.name, _address(request), error)
+        return AckOutcome.BAD_SIGNATURE
+    except Malformed as error:
+        log.error(
+            "a signed callback of %s makes no sense: %s; body: %.500r",
+            provider.name,
+            error,
+            redact(body.decode("utf-8", "replace")),
+        )
+        with suppress(*_AWAY):  # it is in the log, and comes again
+            quarantine.keep(provider.name, str(error), body=body, headers=request.headers)
+        return AckOutcome.MALFORMED
+    try:
+        with transaction.atomic():
+            for event in found:
+                intake.accept(provider.name, event, body=body, headers=request.headers)
+    except _AWAY as error:
+        log.error(
+            "the database is away, %s is asked to send its callback again: %s", provider.name, error
+        )
+        return AckOutcome.TRY_AGAIN
+    return AckOutcome.ACCEPTED
+
+
+def _answer(provider: Provider, outcome: AckOutcome) -> HttpResponse:
+    ack = provider.ack(outcome)
+    return HttpResponse(ack.body, status=ack.status, content_type=ack.content_type)
+
+
+def _address(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR", "?"))

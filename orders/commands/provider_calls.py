@@ -1,0 +1,284 @@
+"""Talking with providers: write down what is intended and commit; then call; then let the answer in by the door.
+
+No call is made inside a transaction. A crash between any two steps leaves a row that the reconciler finds, and
+settles with the same key. All functions here are synchronous and take as long as the provider's timeout at most.
+"""
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from orders.access import issue_grant
+from orders.api.serializers import page_url
+from orders.commands import lifecycle
+from orders.commands.lifecycle import apply_snapshot
+from orders.domain import events
+from orders.domain.cause import Cause
+from orders.domain.decisions import INTENDED
+from orders.domain.errors import (
+    IdempotencyConflict,
+    IllegalMove,
+    NothingToRefund,
+    NotOffered,
+    ProviderRefused,
+)
+from orders.domain.states import MOVES, UNPAID, legal_moves
+from orders.journal import writer
+from orders.models import Order, Payment, Refund
+from orders.payments import base, registry
+from orders.schedule import checks
+
+
+def start_payment(
+    ref: str,
+    *,
+    mode: str,
+    cause: Cause,
+    provider: str | None = None,
+    return_url: str = "",
+    idempotency_key: str | None = None,
+) -> Payment:
+    """Begin an attempt to pay the order; the same key gives the attempt that it began before.
+
+    In mode "sync" the provider is asked to settle within the call. Where it cannot answer, the payment stays as
+    intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `IdempotencyConflict`,
+    `NotOffered`, `ProviderRefused`.
+    """
+    payment, is_new = _intend_payment(ref, mode, provider, return_url, idempotency_key)
+    if not is_new:
+        return payment
+    try:
+        request = create_request(payment)
+        let_the_database_go()
+        told = registry.get(payment.provider).create(request)
+    except base.Refused as refused:
+        apply_snapshot(payment.pk, refused_snapshot(payment, refused), cause)
+        raise ProviderRefused(f"{payment.provider} refused the payment: {refused}") from refused
+    except base.ProviderError as error:
+        checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+    else:
+        apply_snapshot(payment.pk, told, cause)
+    payment.refresh_from_db()
+    return payment
+
+
+def let_the_database_go() -> None:
+    """Before a provider is asked: it may take its time, and there are few connections to the database."""
+    if not connection.in_atomic_block:
+        connection.close()  # gives it back to the pool
+
+
+@transaction.atomic
+def _intend_payment(
+    ref: str, mode: str, provider: str | None, return_url: str, key: str | None
+) -> tuple[Payment, bool]:
+    order = Order.objects.locked(ref)
+    if key and (earlier := order.payments.filter(idempotency_key=key).first()):
+        if mode != earlier.mode or provider not in {None, earlier.provider}:
+            raise IdempotencyConflict(key)
+        return earlier, False
+    if order.state not in UNPAID or order.is_cancelling:
+        raise IllegalMove(ref, order.state, "start", legal_moves(order.state))
+    name = provider or settings.ORDERCAST_DEFAULT_PROVIDER
+    offered = registry.get(name).capabilities
+    if mode == Payment.Mode.SYNC and not offered.synchronous:
+        raise NotOffered(
+            f"{name} cannot settle a payment within the call; begin it in mode {Payment.Mode.CALLBACK}."
+        )
+    payment = Payment(
+        order=order,
+        provider=name,
+        mode=mode,
+        idempotency_key=key,
+        # Written down, since a create that is repeated must be the same to the letter, and each grant is another.
+        return_url=return_url or page_url(ref, issue_grant([ref])),
+        amount=order.total - max(0, order.captured - order.refunded),
+        currency=order.currency,
+    )
+    checks.schedule(payment, timezone.now())
+    payment.save(force_insert=True)
+    return payment, True
+
+
+def create_request(payment: Payment) -> base.CreatePayment:
+    home = settings.ORDERCAST_PUBLIC_URL
+    return base.CreatePayment(
+        merchant_ref=payment.ref,
+        amount=payment.amount,
+        currency=payment.currency,
+        return_url=payment.return_url,
+        callback_url=home + reverse("callback", args=[payment.provider]),
+        confirm=payment.mode == Payment.Mode.SYNC,
+        description=f"Order {payment.order.ref[:8]}",
+        metadata=payment.order.metadata,
+    )
+
+
+def refused_snapshot(payment: Payment, refused: base.Refused) -> base.Snapshot:
+    return base.Snapshot(
+        merchant_ref=payment.ref,
+        provider_ref=payment.provider_ref,
+        status=base.PaymentStatus.FAILED,
+        amount=payment.amount,
+        currency=payment.currency,
+        failure_code=refused.code,
+        failure_message=str(refused),
+    )
+
+
+def cancel_order(ref: str, *, reason: str, cause: Cause) -> Order:
+    """Cancel the order: at once if nothing was ever sent, else when the provider has confirmed.
+
+    Raises `OrderNotFound`, `CannotCancel`, `IllegalMove`. A provider that is away is asked again by the reconciler.
+    """
+    _, live = lifecycle.intend_cancellation(ref, reason=reason, cause=cause)
+    for payment in live:
+        call_off(payment, cause)
+    return Order.objects.get(ref=ref)
+
+
+def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
+    """Ask the provider to cancel; if it does not, an urgent wish brings the next look forward."""
+    request = base.CancelPayment(merchant_ref=payment.ref, provider_ref=payment.provider_ref)
+    provider = registry.get(payment.provider)
+    let_the_database_go()
+    try:
+        told = provider.cancel(request)
+    except base.NotFound as error:
+        if payment.status == INTENDED:
+            close_unsent(payment, cause)
+        else:  # they had it once: not for us to say what became of it
+            checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+    except base.ProviderError as error:
+        # Refused too: money may have moved this very moment. The next fetch tells.
+        checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+        if is_urgent:
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+    else:
+        apply_snapshot(payment.pk, told, cause)
+
+
+def close_unsent(payment: Payment, cause: Cause) -> None:
+    """The provider has never heard of it, and by its key never will: the attempt is over."""
+    gone = base.Refused("the provider never received this payment", code=checks.NEVER_SENT)
+    apply_snapshot(payment.pk, refused_snapshot(payment, gone), cause)
+
+
+def request_refund(
+    ref: str, *, amount: int | None, reason: str, cause: Cause, idempotency_key: str | None = None
+) -> Refund:
+    """Give back `amount` (minor units; None: all that is left). The same key gives the refund that it began before.
+
+    Raises `OrderNotFound`, `IllegalMove`, `NothingToRefund`, `IdempotencyConflict`, `NotOffered`, `ProviderRefused`.
+    """
+    refund, is_new = _intend_refund(ref, amount, reason, idempotency_key, cause)
+    if is_new:
+        send_refund(refund, cause)
+        refund.refresh_from_db()
+    return refund
+
+
+@transaction.atomic
+def _intend_refund(
+    ref: str, amount: int | None, reason: str, key: str | None, cause: Cause
+) -> tuple[Refund, bool]:
+    order = Order.objects.locked(ref)
+    if key and (
+        earlier := Refund.objects.filter(payment__order=order, idempotency_key=key).first()
+    ):
+        if amount not in {None, earlier.amount}:
+            raise IdempotencyConflict(key)
+        return earlier, False
+    if order.state not in MOVES["refund_changed"].sources:
+        raise IllegalMove(ref, order.state, "refund", legal_moves(order.state))
+    payment, left = _refundable(order)
+    wanted = left if amount is None else amount
+    if payment is None or wanted > left:
+        raise NothingToRefund(
+            f"Order {ref} has {left} {order.currency} left to refund; {wanted} was asked for."
+        )
+    _check_refund_is_offered(payment, wanted)
+    refund = Refund.objects.create(
+        payment=payment, amount=wanted, reason=reason, idempotency_key=key
+    )
+    event = events.RefundRequested(
+        payment=payment.ref, refund=refund.ref, amount=wanted, reason=reason
+    )
+    writer.record(order, event, cause)
+    checks.schedule(payment, timezone.now())
+    payment.save(update_fields=["profile", "step", "next_check_at"])
+    return refund, True
+
+
+def _check_refund_is_offered(payment: Payment, amount: int) -> None:
+    offered = registry.get(payment.provider).capabilities
+    if not offered.refund:
+        raise NotOffered(
+            f"{payment.provider} takes no refunds from us: make it there, and the next look at the payment finds it."
+        )
+    if not offered.partial_refund and amount != payment.captured:
+        raise NotOffered(
+            f"{payment.provider} gives back the whole {payment.captured} {payment.currency} or nothing; "
+            f"{amount} was asked for."
+        )
+
+
+def _refundable(order: Order) -> tuple[Payment | None, int]:
+    """The payment with the most left to give back, and how much that is, less what is already on its way."""
+    best: tuple[Payment | None, int] = (None, 0)
+    for payment in order.payments.filter(captured__gt=0):
+        under_way = payment.refunds.filter(status__in=checks.OPEN_REFUND)
+        left = payment.captured - payment.refunded - sum(r.amount for r in under_way)
+        if left > best[1]:
+            best = (payment, left)
+    return best
+
+
+def send_refund(refund: Refund, cause: Cause) -> None:
+    payment = refund.payment
+    request = base.RefundPayment(
+        ref=refund.ref,
+        merchant_ref=payment.ref,
+        provider_ref=payment.provider_ref,
+        amount=refund.amount,
+        reason=refund.reason,
+    )
+    let_the_database_go()
+    try:
+        told = registry.get(payment.provider).refund(request)
+    except base.Refused as refused:
+        _record_refusal(refund, cause)
+        raise ProviderRefused(f"{payment.provider} refused the refund: {refused}") from refused
+    except base.ProviderError as error:
+        checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+    else:
+        apply_snapshot(payment.pk, told, cause)
+
+
+@transaction.atomic
+def _record_refusal(refund: Refund, cause: Cause) -> None:
+    order = Order.objects.locked(refund.payment.order.ref)
+    if not Refund.objects.filter(pk=refund.pk, status=INTENDED).update(status="refused"):
+        return  # asked twice at once, and recorded by the other
+    event = events.RefundFailed(payment=refund.payment.ref, refund=refund.ref, amount=refund.amount)
+    writer.record(order, event, cause)
+
+
+_FOUND: dict[type[base.ProviderError], str] = {
+    base.NotFound: "not_found",
+    base.Refused: "refused",
+    base.RateLimited: "rate_limited",
+    base.Unavailable: "unavailable",
+    base.AmbiguousOutcome: "ambiguous",
+    base.Malformed: "malformed",
+}
+
+
+def look_of(error: base.ProviderError) -> checks.Look:
+    return checks.Look(
+        found=_FOUND.get(type(error), "error"),
+        detail=str(error),
+        is_attempt=not isinstance(error, base.RateLimited | base.Unavailable),
+        retry_after=getattr(error, "retry_after", None),
+    )

@@ -1,0 +1,158 @@
+"""Asking providers again: for the reconciler, for staff who force a refresh, and before an order expires."""
+
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from django.db import transaction
+from django.utils import timezone
+from structlog.contextvars import bound_contextvars
+
+from orders.commands import expiry, lifecycle, provider_calls
+from orders.commands.lifecycle import Outcome, apply_snapshot
+from orders.domain.cause import Cause
+from orders.domain.decisions import INTENDED, LIVE
+from orders.domain.errors import OrderNotFound, ProviderRefused
+from orders.domain.states import UNPAID
+from orders.models import Order, Payment
+from orders.payments import base, registry
+from orders.schedule import checks
+
+log = logging.getLogger(__name__)
+
+# What a look found that is the provider's word on what it has; "not_found" is its word too.
+_ANSWERED = {Outcome.APPLIED, Outcome.NOTHING_NEW, "not_found"}
+_OPEN_THERE = {*LIVE - {INTENDED}, base.PaymentStatus.FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refreshed:
+    """What asking the provider about one payment found."""
+
+    payment: str
+    found: str
+    detail: str
+    state: str  # the order's, afterwards
+
+
+def refresh_order(ref: str, *, cause: Cause) -> list[Refreshed]:
+    """Ask the provider about every payment of the order, now. Raises `OrderNotFound`."""
+    if not Order.objects.filter(ref=ref).exists():
+        raise OrderNotFound(ref)
+    payments = Payment.objects.filter(order__ref=ref).order_by("pk")
+    return [refresh_payment(pk, cause=cause) for pk in payments.values_list("pk", flat=True)]
+
+
+def refresh_payment(
+    payment_id: int, *, cause: Cause, claim: checks.Claim | None = None
+) -> Refreshed:
+    """Ask the provider about one payment, let the answer in by the door, and log the look.
+
+    Whatever of ours was never answered (a create, a refund, a cancel) is asked again first, with its own key.
+    """
+    payment = Payment.objects.select_related("order").get(pk=payment_id)
+    with bound_contextvars(order=payment.order.ref, payment=payment.ref):
+        return _look_at(payment, cause, claim)
+
+
+def _look_at(payment: Payment, cause: Cause, claim: checks.Claim | None) -> Refreshed:
+    began = time.monotonic()
+    look = _ask(payment, cause)
+    look = replace(look, took_ms=round((time.monotonic() - began) * 1000))
+    log.debug("looked, and found %s", look.found)
+    _conclude(payment, look, cause, claim)
+    after = Payment.objects.select_related("order").get(pk=payment.pk)
+    state = after.order.state
+    if look.found in _ANSWERED and (_is_unwanted(after) or _is_overdue(after.order)):
+        _close(after, cause)
+        state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
+    return Refreshed(payment=payment.ref, found=look.found, detail=look.detail, state=state)
+
+
+def _conclude(
+    payment: Payment, look: checks.Look, cause: Cause, claim: checks.Claim | None
+) -> None:
+    """Log the look and, at the profile's end, call a person: in one transaction, for a crash in between is silence."""
+    with transaction.atomic():
+        order = Order.objects.locked(payment.order.ref)  # before the payment, as everywhere
+        if checks.note(payment.pk, look, cause, timezone.now(), claim):
+            detail = f"payment {payment.ref} is still {payment.status} after the last check of its profile"
+            lifecycle.call_a_person(order, "checks_exhausted", detail, cause)
+
+
+def _ask(payment: Payment, cause: Cause) -> checks.Look:
+    try:
+        provider = registry.get(payment.provider)
+    except registry.UnknownProvider as error:
+        return checks.Look(found="error", detail=str(error))
+    try:
+        seen = payment.order.version
+        provider_calls.let_the_database_go()
+        told = provider.fetch(payment.ref, payment.provider_ref or None)
+    except base.NotFound as error:
+        if payment.status != INTENDED:
+            return provider_calls.look_of(error)
+        return _create_again(provider, payment, cause)
+    except base.ProviderError as error:
+        return provider_calls.look_of(error)
+    outcome, detail = apply_snapshot(payment.pk, told, cause, seen=seen)
+    _repeat_unanswered(payment, told, cause)
+    return checks.Look(found=outcome, detail=detail)
+
+
+def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> None:
+    """Send again what was never answered, and what the provider does not know of: its memory for keys is short."""
+    known = {refund.ref for refund in told.refunds}
+    for refund in payment.refunds.filter(status=INTENDED) if payment.captured else ():
+        if refund.ref not in known:
+            with suppress(
+                ProviderRefused
+            ):  # recorded already, and no reason not to look at the rest
+                provider_calls.send_refund(refund, cause)
+
+
+def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.Look:
+    """Our create was lost on the way. Repeat it with its key, unless nobody wants it any more."""
+    order = payment.order
+    is_over = order.expires_at is not None and order.expires_at <= timezone.now()
+    if order.is_cancelling or is_over or order.state not in UNPAID:
+        provider_calls.close_unsent(payment, cause)
+        return checks.Look(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
+    request = provider_calls.create_request(payment)
+    provider_calls.let_the_database_go()
+    try:
+        told = provider.create(request)
+    except base.Refused as refused:
+        told = provider_calls.refused_snapshot(payment, refused)
+    except base.ProviderError as error:
+        return provider_calls.look_of(error)
+    outcome, detail = apply_snapshot(payment.pk, told, cause)
+    return checks.Look(found=outcome, detail=detail or "created again with the same key")
+
+
+def _is_unwanted(payment: Payment) -> bool:
+    """It could still be paid there, and its order is paid, closed or being cancelled."""
+    order = payment.order
+    return payment.status in _OPEN_THERE and (order.is_cancelling or order.state not in UNPAID)
+
+
+def _is_overdue(order: Order) -> bool:
+    is_past = order.expires_at is not None and order.expires_at <= timezone.now()
+    return is_past and order.state in UNPAID
+
+
+def _close(payment: Payment, cause: Cause) -> None:
+    """The provider has just been asked: call off what nobody wants any more, and expire what is past its deadline.
+
+    Limit: an order with an attempt that the provider does not call off stays as it is, until its checks are exhausted.
+    """
+    order = payment.order
+    if _is_unwanted(payment):
+        provider_calls.call_off(payment, cause, is_urgent=False)
+    if not _is_overdue(order):
+        return
+    waiting = {base.PaymentStatus.PENDING, base.PaymentStatus.FAILED}
+    for other in order.payments.filter(status__in=waiting).exclude(provider_ref=""):
+        provider_calls.call_off(other, cause, is_urgent=False)
+    expiry.expire_order(order.ref, now=timezone.now(), cause=cause)

@@ -1,0 +1,165 @@
+"""How often each client may knock: counted in Valkey for all processes together, and refused with a time to come back.
+
+Limit: windows are fixed, so twice the rate can pass around the turn of one. While Valkey is away each process counts
+for itself, so nobody is kept out by that, and nobody can knock without end.
+"""
+
+import ipaddress
+import logging
+import math
+import os
+import time
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import FixedWindowRateLimiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from orders.security.local_counters import Tally
+
+log = logging.getLogger(__name__)
+
+PAUSE = 5.0  # seconds in which a Valkey that did not answer is not asked again
+
+
+class Door(StrEnum):
+    API = "api"  # for each token or user
+    ANONYMOUS = "anonymous"  # for each address: no credentials, or bad ones
+    HANDSHAKE = "handshake"  # for each address: WebSockets and event streams
+    CALLBACK = "callback"  # for each provider and address
+    LOGIN = "login"  # for each address: tries to log in
+
+
+class TooMany(Exception):
+    """Come back after `retry_after` seconds."""
+
+    def __init__(self, door: Door, retry_after: int) -> None:
+        super().__init__(f"Too many requests; come back in {retry_after} s.")
+        self.door, self.retry_after = door, retry_after
+
+
+def admit(door: Door, *who: str) -> None:
+    """Count one knock. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout.
+
+    Callbacks and handshakes take none: they are counted here at once, and with the other processes a moment later
+    (`orders.security.local_counters`), so an event loop may ask.
+    """
+    rate = _rate(settings.ORDERCAST_LIMITS[door])
+    if door in {Door.CALLBACK, Door.HANDSHAKE}:
+        name = "/".join((door, *who, str(rate)))
+        if wait := _tally(os.getpid()).count(name, rate.amount, rate.get_expiry()):
+            raise TooMany(door, math.ceil(wait))
+        return
+    if not _count(rate, door, who):
+        raise TooMany(door, _seconds_left(rate, door, who))
+
+
+@lru_cache(maxsize=4_096)
+def client(address: str) -> str:
+    """What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, since one customer has all of it."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if parsed.version == 6 and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+
+
+def is_listed(address: str, networks: list[str]) -> bool:
+    """Whether the address is in one of the networks; an empty list holds everybody."""
+    if not networks:
+        return True
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return any((mapped or parsed) in ipaddress.ip_network(each) for each in networks)
+
+
+def _count(rate: RateLimitItem, door: Door, who: tuple[str, ...]) -> bool:
+    shared = _shared()
+    if shared.is_asked():
+        try:
+            return shared.limiter.hit(rate, door, *who)
+        except redis.RedisError as error:
+            shared.leave_alone()
+            log.warning("Valkey is away, this process counts %s knocks for itself: %s", door, error)
+    return _own().hit(rate, door, *who)
+
+
+def _share(name: str, seconds: int, amount: int) -> int | None:
+    """Add to all processes' count; what cannot be added now is kept for the next time."""
+    shared = _shared()
+    if not shared.is_asked():
+        return None
+    try:
+        return shared.storage.incr(name, seconds, amount)
+    except redis.RedisError as error:
+        shared.leave_alone()
+        log.warning("Valkey is away, this process counts %s for itself: %s", name, error)
+        return None
+
+
+def _seconds_left(rate: RateLimitItem, door: Door, who: tuple[str, ...]) -> int:
+    shared = _shared()
+    try:
+        limiter = shared.limiter if shared.is_asked() else _own()
+        resets_at = limiter.get_window_stats(rate, door, *who).reset_time
+    except redis.RedisError:
+        resets_at = time.time() + rate.get_expiry()
+    return max(1, math.ceil(resets_at - time.time()))
+
+
+class _Shared:
+    """The limiter in Valkey, and whether it is worth asking now."""
+
+    def __init__(self, url: str) -> None:
+        timeout: dict[str, Any] = {
+            "socket_timeout": settings.VALKEY_TIMEOUT,
+            "socket_connect_timeout": settings.VALKEY_TIMEOUT,
+            # redis-py's own would hold up the request for seconds.
+            "retry": Retry(NoBackoff(), 0),
+        }
+        pool = redis.ConnectionPool.from_url(url, **timeout)
+        self.storage = RedisStorage("redis://", connection_pool=pool, key_prefix="ordercast:limit")
+        self.limiter = FixedWindowRateLimiter(self.storage)
+        self._asked_again_at = float("-inf")
+
+    def is_asked(self) -> bool:
+        return time.monotonic() >= self._asked_again_at
+
+    def leave_alone(self) -> None:
+        self._asked_again_at = time.monotonic() + PAUSE
+
+
+@lru_cache(maxsize=64)
+def _rate(text: str) -> RateLimitItem:
+    return parse(text)
+
+
+@lru_cache(maxsize=1)
+def _shared_at(url: str) -> _Shared:
+    return _Shared(url)
+
+
+def _shared() -> _Shared:
+    return _shared_at(settings.VALKEY_URL)
+
+
+@lru_cache(maxsize=1)
+def _tally(_pid: int) -> Tally:
+    """Of this process: a thread does not come along through a fork."""
+    return Tally(_share)
+
+
+@lru_cache(maxsize=1)
+def _own() -> FixedWindowRateLimiter:
+    return FixedWindowRateLimiter(MemoryStorage())
