@@ -12,9 +12,10 @@ django.setup(set_prefix=False)
 from backend.config import provider_accounts  # noqa: E402
 from backend.http.django_handlers import Callbacks, Pages  # noqa: E402
 from backend.http.gateway import Doors  # noqa: E402
-from realtime import lifespan, redaction, routing  # noqa: E402
+from realtime import lifespan, routing  # noqa: E402
+from realtime.access import log_redaction  # noqa: E402
 
-redaction.install()
+log_redaction.install()
 provider_accounts.warm()
 callbacks, pages = Callbacks(), Pages()
 

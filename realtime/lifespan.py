@@ -11,8 +11,8 @@ import signal
 from types import FrameType
 from typing import Any
 
-from realtime import heartbeat, process
-from realtime.hub import Hub
+from realtime.hub import heartbeat, local
+from realtime.hub.hub import Hub
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ async def application(_scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
-                _drain_on_sigterm(process.running())
+                _drain_on_sigterm(local.running())
             except Exception as error:
                 # Raised, it would be taken for a server without a lifespan, which goes on without a hub.
                 logger.exception("the hub cannot begin")
@@ -36,7 +36,7 @@ async def application(_scope: Any, receive: Any, send: Any) -> None:
             _settle()
             await send({"type": "lifespan.startup.complete"})
         else:
-            await process.stop()
+            await local.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

@@ -5,8 +5,9 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
-from realtime import board_stream, sse
-from realtime.consumers import OrdersConsumer
+from realtime.board import stream
+from realtime.endpoints import sse
+from realtime.endpoints.websocket import OrdersConsumer
 
 
 async def _nowhere(_scope: Any, receive: Any, send: Any) -> Any:
@@ -25,10 +26,10 @@ websocket_application = URLRouter(
 
 def is_stream(scope: dict[str, Any]) -> bool:
     """Whether an HTTP request goes to `stream_application` instead of Django."""
-    return scope["path"] == board_stream.PATH or sse.PATH.match(scope["path"]) is not None
+    return scope["path"] == stream.PATH or sse.PATH.match(scope["path"]) is not None
 
 
 async def stream_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Server-sent events: of one order, or of the staff board."""
-    is_board = scope["path"] == board_stream.PATH
-    await (board_stream if is_board else sse).application(scope, receive, send)
+    is_board = scope["path"] == stream.PATH
+    await (stream if is_board else sse).application(scope, receive, send)

@@ -4,18 +4,20 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
-from realtime import asyncapi, board_page, embedding, pages
+from realtime.board.views import board_page
+from realtime.pages import embed, views
+from realtime.protocol import asyncapi
 
 urlpatterns = [
     path("api/asyncapi.json", asyncapi.view, name="asyncapi"),
-    path("", pages.start, name="start"),
-    path("login/", pages.LogIn.as_view(), name="login"),
+    path("", views.start, name="start"),
+    path("login/", views.LogIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="start"), name="logout"),
-    path("board/", board_page.page, name="board"),
-    path("orders/", pages.my_orders, name="orders"),
-    path("orders/<str:ref>/", pages.order, name="order"),
-    path("orders/<str:ref>/receipt/", pages.receipt, name="receipt"),
+    path("board/", board_page, name="board"),
+    path("orders/", views.my_orders, name="orders"),
+    path("orders/<str:ref>/", views.order, name="order"),
+    path("orders/<str:ref>/receipt/", views.receipt, name="receipt"),
     path("language/", set_language, name="language"),
-    path("api/words", embedding.words_for_elements, name="words"),
-    path("embed/", embedding.example, name="embed"),
+    path("api/words", embed.words_for_elements, name="words"),
+    path("embed/", embed.example, name="embed"),
 ]

@@ -8,8 +8,8 @@ class WorkersConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to the journal, in every process that writes to it, and tell the staff board how we are."""
-        from realtime import board_parts
-        from workers import receivers, vitals
+        from realtime.board import components
+        from workers import provider_status, receivers
 
         receivers.connect()
-        board_parts.register(vitals.parts)
+        components.register(provider_status.parts)

@@ -7,9 +7,9 @@ from django.db import transaction
 from orders.domain.events import EventRecord
 from orders.models import Order, RefreshRun
 from orders.signals import order_event_recorded, refresh_wanted
-from realtime import process
-from realtime.messages import encode_event
-from workers import announcer, forced
+from realtime.hub import local
+from realtime.protocol.messages import encode_event
+from workers import announcer, refresh_jobs
 
 
 def connect() -> None:
@@ -22,9 +22,9 @@ def connect() -> None:
 def _announce(record: EventRecord, **_rest: Any) -> None:
     order, hint = record.order, (record.epoch, record.version, encode_event(record))
     # robust: a hint that fails must not keep other things from being done after the commit.
-    transaction.on_commit(lambda: process.tell(order, hint), robust=True)
+    transaction.on_commit(lambda: local.tell(order, hint), robust=True)
     transaction.on_commit(lambda: announcer.put([order, *hint]), robust=True)
 
 
 def _hurry(run_id: int, **_rest: Any) -> None:
-    transaction.on_commit(lambda: forced.hurry(run_id), robust=True)
+    transaction.on_commit(lambda: refresh_jobs.hurry(run_id), robust=True)

@@ -4,15 +4,15 @@ from typing import Any
 
 from celery import shared_task
 
-from realtime import publishing
-from workers import comparing, forced, reconciler, vitals
-from workers.at_once import AtOnce
+from realtime.pubsub import publisher
+from workers import comparing, provider_status, reconciler, refresh_jobs
+from workers.inline_task import AtOnce
 
 
 @shared_task
 def reconcile() -> None:
-    forced.catch_up()
-    vitals.note_tick(reconciler.tick())
+    refresh_jobs.catch_up()
+    provider_status.note_tick(reconciler.tick())
 
 
 @shared_task
@@ -22,9 +22,9 @@ def compare() -> None:
 
 @shared_task(base=AtOnce)
 def announce(frames: list[list[Any]]) -> None:
-    publishing.announce(frames)
+    publisher.announce(frames)
 
 
 @shared_task
 def refresh(run_id: int) -> None:
-    forced.carry_out(run_id)
+    refresh_jobs.carry_out(run_id)

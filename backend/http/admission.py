@@ -13,7 +13,7 @@ from django.http.request import split_domain_port, validate_host
 
 from orders.security import rate_limits
 from orders.security.rate_limits import Door, TooMany
-from realtime import origins
+from realtime.access import origins
 
 Scope = dict[str, Any]
 Message = dict[str, Any]

@@ -24,8 +24,11 @@ from backend.http.admission import (
     check_origin,
     deny,
 )
-from realtime import handshake, hub, origins, routing
-from realtime.handshake import Newcomer
+from realtime import routing
+from realtime.access import origins
+from realtime.endpoints import fast_accept
+from realtime.endpoints.fast_accept import Newcomer
+from realtime.hub import hub
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +106,7 @@ class Doors:
         try:
             check_host(headers.get(b"host", ""))
             check_origin(headers)
-            asked = handshake.Handshake(target)
+            asked = fast_accept.Handshake(target)
             # Before any token is looked at.
             admit_handshake(address)
         except (ValueError, Refused, hub.Refused):

@@ -6,7 +6,7 @@ from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 
-from realtime import process
+from realtime.hub import local
 
 
 def live(_request: HttpRequest) -> HttpResponse:
@@ -19,7 +19,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 
     A process that is about to go away is not ready either, so that no page is sent to it any more.
     """
-    database, valkey, hub = _database(), _valkey(), process.health()
+    database, valkey, hub = _database(), _valkey(), local.health()
     is_ready = database == "ok" and not (hub and hub["is_draining"])
     parts = {"database": database, "valkey": valkey, "hub": hub}
     return JsonResponse(parts, status=200 if is_ready else 503)

@@ -15,8 +15,9 @@ WORKER = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 BEAT = (*CELERY, "beat")
-# What a web process speaks; tests start theirs with the same. A frame may have 64 KB (`realtime.messages`). Up to 1 MB
-# it is refused in words; what is larger is thrown away as it comes: close 1009.
+# What a web process speaks; tests start theirs with the same. A frame may have 64 KB
+# (`realtime.protocol.messages`). Up to 1 MB it is refused in words; what is larger is thrown away as it
+# comes: close 1009.
 WIRE: dict[str, Any] = {
     "http": "backend.server.http_protocol:HttpProtocol",
     "ws": "backend.server.http_protocol:WebSocketProtocol",

@@ -7,7 +7,7 @@ from django.utils import dateformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from realtime import words
+from realtime.pages import texts
 
 register = template.Library()
 
@@ -20,5 +20,5 @@ def instant(at: datetime, css_class: str = "") -> SafeString:
         '<time{} datetime="{}">{} UTC</time>',
         format_html(' class="{}"', css_class) if css_class else "",
         at.isoformat(),
-        dateformat.format(at, str(words.INSTANT)),
+        dateformat.format(at, str(texts.INSTANT)),
     )

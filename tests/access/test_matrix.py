@@ -23,7 +23,8 @@ from websockets.sync.client import connect
 from orders import access
 from orders.access import Scope, revocation
 from orders.models import AuditEntry, Order
-from realtime import publishing, routing
+from realtime import routing
+from realtime.pubsub import publisher
 from tests.builders import an_order
 from tests.realtime.serving import Server
 
@@ -106,7 +107,7 @@ def server(database: None, valkey: object, settings: Settings) -> Iterator[Serve
     settings.ORDERCAST_REALTIME = {"hello": 0.2}
     nobody = {**settings.ORDERCAST_PROVIDERS["house"], "url": "http://127.0.0.1:1"}
     settings.ORDERCAST_PROVIDERS = {**settings.ORDERCAST_PROVIDERS, "house": nobody}
-    publishing.announce([])
+    publisher.announce([])
     started = Server()
     yield started
     started.stop()

@@ -22,7 +22,7 @@ from django.test import Client, override_settings
 
 from orders.domain.states import State
 from orders.models import Order, Payment
-from realtime.board import Board
+from realtime.board.board import Board
 from tests.bench.filling import fill
 from tests.bench.machine import given
 from tests.builders import an_order

@@ -16,8 +16,8 @@ from django.conf import settings
 from backend.up import readiness, running
 from orders.access import issue_grant
 from orders.journal import queries
-from realtime import groups
-from realtime.messages import encode_event
+from realtime.protocol.messages import encode_event
+from realtime.pubsub import names
 from tests.bench import journal, machine
 from tests.bench.publishing import ChannelLayer, Message, socketio_message, wait_for_subscribers
 from tests.bench.sockets import Page, upgrade
@@ -127,9 +127,9 @@ class Ours(Entrant):
         )
 
     def message(self, ref: str, version: int) -> Message:
-        topic = groups.order_topic(ref)
-        hint = groups.hint_message(topic, [(self._epoch, version, self._frame(ref, version))])
-        return self._layer.message(groups.group_name(topic), hint)
+        topic = names.order_topic(ref)
+        hint = names.hint_message(topic, [(self._epoch, version, self._frame(ref, version))])
+        return self._layer.message(names.group_name(topic), hint)
 
     def settle(self) -> None:
         # A page does not wait long for its group, since a position check covers it; here nothing may be lost.

@@ -5,7 +5,7 @@ from django.test import Client
 
 from orders.models import Order
 from tests.browser.conftest import Reader
-from tests.realtime.reading import granted
+from tests.realtime.pages.reading import granted
 from tests.realtime.serving import Server
 
 

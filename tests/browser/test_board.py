@@ -8,8 +8,9 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, Page, expect
 
 from orders.models import Order
-from realtime import board_page, board_stream, lateness
-from realtime.board import Board
+from realtime.board import stream, views
+from realtime.board.board import Board
+from realtime.hub import latency
 from tests.browser.axe import violations
 from tests.browser.conftest import Reader
 from tests.browser.staff import log_in
@@ -28,13 +29,13 @@ Start = Callable[..., Server]
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process's board knows nothing of the test before."""
     fresh = Board()
-    for module in (board_page, board_stream):
+    for module in (views, stream):
         monkeypatch.setattr(module, "board", fresh)
 
 
 @pytest.fixture
 def server(start_server: Start, monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setattr(lateness, "noted", lateness.Lateness())  # of this server alone
+    monkeypatch.setattr(latency, "noted", latency.Lateness())  # of this server alone
     return start_server(check=0.2)
 
 

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from orders import access
 from orders.journal import queries
 from orders.models import Order
-from realtime import words
+from realtime.pages import texts
 from tests.browser.axe import violations
 from tests.browser.conftest import Reader
 from tests.browser.shop import Shop
@@ -164,7 +164,7 @@ def test_it_speaks_the_language_that_its_page_or_its_shop_asks_for(
 ) -> None:
     order = an_order_that_is("paid")
     with translation.override("de"):
-        headline = str(words.STATES["paid"].headline)
+        headline = str(texts.STATES["paid"].headline)
 
     page = visit(reader, server, shop, element(order, lang="de-AT"), element(order, lang="tlh"))
 

@@ -19,7 +19,7 @@ from tests.browser.axe import WIDTHS, violations
 from tests.browser.conftest import Reader
 from tests.browser.opening import address, log_in
 from tests.builders import an_order, an_order_that_is
-from tests.realtime.reading import in_stream
+from tests.realtime.pages.reading import in_stream
 from tests.realtime.serving import Server
 
 pytestmark = pytest.mark.browser

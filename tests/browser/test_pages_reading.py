@@ -19,7 +19,7 @@ from orders.domain.events import (
 from tests.browser.conftest import Reader
 from tests.browser.opening import address, log_in
 from tests.builders import an_order, an_order_that_is, move
-from tests.realtime.reading import in_stream
+from tests.realtime.pages.reading import in_stream
 from tests.realtime.serving import Server
 
 pytestmark = pytest.mark.browser

@@ -16,8 +16,8 @@ from orders.domain.cause import Cause, Source
 from orders.domain.events import EventRecord, OrderFlagged
 from orders.journal import queries, writer
 from orders.models import Order, OrderEvent
-from realtime import publishing
-from realtime.messages import encode_event
+from realtime.protocol.messages import encode_event
+from realtime.pubsub import publisher
 from tests.builders import an_order
 from tests.ports import free_port
 from tests.realtime import serving
@@ -34,7 +34,7 @@ def start_server(
     database: None, valkey: object, settings: Settings
 ) -> Iterator[Callable[..., Server]]:
     """Start a web process's server, at this address of Valkey if one is given; keywords change the hub's times."""
-    publishing.announce([])  # so that it keeps to the run's own Valkey
+    publisher.announce([])  # so that it keeps to the run's own Valkey
     started: list[Server] = []
 
     def start(valkey_url: str | None = None, **times: float) -> Server:
@@ -135,7 +135,7 @@ async def grow(order: Order, by: int = 1) -> list[list[object]]:
 
 async def announce(*hints: Sequence[object]) -> None:
     """Send hints to the web processes, as a worker does."""
-    assert await asyncio.to_thread(publishing.announce, hints)
+    assert await asyncio.to_thread(publisher.announce, hints)
 
 
 async def grow_and_announce(order: Order, by: int = 1) -> None:

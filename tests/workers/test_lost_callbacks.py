@@ -16,7 +16,7 @@ from orders import access
 from orders.domain.states import State
 from orders.models import Order, Payment, PaymentCheck
 from orders.schedule.profiles import JITTER, PROFILES, Profile
-from realtime import publishing
+from realtime.pubsub import publisher
 from tests.builders import at_once
 from tests.realtime.serving import Server
 from tests.sandbox import SandboxProcess
@@ -31,7 +31,7 @@ FIRST_STEP = PROFILES[Profile.WAITING][0] * (1 + JITTER)
 def server(provider: SandboxProcess, settings: Settings) -> Iterator[Server]:
     """A web process. No worker runs, so that every announcement is lost as well, and what this process commits comes
     to it as from another."""
-    publishing.announce([])
+    publisher.announce([])
     settings.ORDERCAST_REALTIME = {"direct": False}
     started = Server()
     yield started

@@ -25,11 +25,11 @@ from backend.server.http_protocol import HttpProtocol
 from backend.server.websocket_protocol import WebSocketProtocol
 from backend.up import command_line
 from orders.models import Order
-from realtime import process
-from realtime.connection import Connection
-from realtime.groups import order_topic
-from realtime.order_socket import OrderSocket
-from realtime.topic import Subscription
+from realtime.endpoints.session import OrderSocket
+from realtime.hub import local
+from realtime.hub.connection import Connection
+from realtime.hub.topic import Subscription
+from realtime.pubsub.names import order_topic
 from tests.realtime import serving
 from tests.realtime.conftest import announce, grow
 from tests.realtime.serving import Page, Server, page, socket_that_holds_little
@@ -214,7 +214,7 @@ def parts_of_sockets() -> list[str]:
 
 
 def the_only_protocol() -> Any:
-    [connection] = process.running().connections
+    [connection] = local.running().connections
     return connection.protocol
 
 
@@ -231,7 +231,7 @@ def test_a_socket_that_is_opened_at_once_has_all_that_uvicorn_gives_one(
 
     with socket.create_connection(("127.0.0.1", server.port), 10) as client:
         client.sendall(handshake(order))
-        eventually(lambda: process.running().connections)
+        eventually(lambda: local.running().connections)
         ours = the_only_protocol()
 
         assert {name for name in vars(theirs) if not hasattr(ours, name)} == left_out
@@ -271,7 +271,7 @@ def test_a_client_that_answers_no_ping_is_closed(
             said += data
 
     assert (1011).to_bytes(2) + b"keepalive ping timeout" in said
-    eventually(lambda: not process.running().connections)
+    eventually(lambda: not local.running().connections)
 
 
 @pytest.mark.parametrize(("size", "code"), [(1_000_000, 4400), (1_200_000, 1009)])
@@ -406,10 +406,10 @@ async def blocked(server: Server, order: Order) -> AsyncIterator[tuple[Page, AtO
         server, f"{order.ref}/", reads=False, max_queue=1, max_size=None,
         sock=socket_that_holds_little(server.port),
     ) as watching:  # fmt: skip
-        await eventually_async(lambda: process.running().connections)
+        await eventually_async(lambda: local.running().connections)
         protocol = the_only_protocol()
-        await eventually_async(lambda: any(t.live for t in process.running().topics.values()))
-        topic = process.running().topics[order_topic(order.ref)]
+        await eventually_async(lambda: any(t.live for t in local.running().topics.values()))
+        topic = local.running().topics[order_topic(order.ref)]
         for version, hint in enumerate(await grow(order, 100), 2):
             await announce(
                 [*hint[:3], json.dumps({**json.loads(str(hint[3])), "padding": "x" * 60_000})]

@@ -11,7 +11,7 @@ from tests.builders import STAFF, an_order, at_once, journal_of
 from tests.orders.staff import LIST, begun, logged_in, refreshed, run, seen, staff_with
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import provider, provider_process
-from workers import forced
+from workers import refresh_jobs
 
 __all__ = ["provider", "provider_process"]
 pytestmark = pytest.mark.usefixtures("database", "valkey")
@@ -112,7 +112,7 @@ def test_a_run_shows_who_waits_until_each_order_is_done(
 
     waiting = seen(run(staff, "force_refresh", *orders, confirm="1", reason="asked"))
     newest = RefreshRun.objects.get()
-    forced.carry_out(newest.pk)
+    refresh_jobs.carry_out(newest.pk)
     done = seen(staff.get(f"/admin/orders/refreshrun/{newest.pk}/change/").content.decode())
 
     assert "0 of 3 done." in waiting
@@ -168,7 +168,7 @@ def test_two_workers_ask_about_each_order_once(provider: SandboxProcess) -> None
         begun(order)
     wanted = refresh_runs.want([order.pk for order in orders], STAFF)
 
-    did = at_once(*[lambda: forced.carry_out(wanted.pk)] * 2)
+    did = at_once(*[lambda: refresh_jobs.carry_out(wanted.pk)] * 2)
 
     assert sum(count for count in did if isinstance(count, int)) == 6
     assert PaymentCheck.objects.count() == 6
@@ -180,8 +180,8 @@ def test_what_a_lost_task_left_the_next_tick_takes_up(provider: SandboxProcess) 
     provider.act(payment.provider_ref, "pay")
     refresh_runs.want([order.pk], STAFF)
 
-    assert forced.catch_up() == 1
-    assert forced.catch_up() == 0
+    assert refresh_jobs.catch_up() == 1
+    assert refresh_jobs.catch_up() == 0
 
     order.refresh_from_db()
     assert order.state == "paid"
@@ -195,11 +195,11 @@ def test_what_a_dead_worker_had_begun_is_done_again_after_its_lease(
     refresh_runs.want([order.pk], STAFF)
     item = refresh_runs._claim(None)
     assert item is not None
-    assert forced.catch_up() == 0
+    assert refresh_jobs.catch_up() == 0
 
     RefreshItem.objects.filter(pk=item.pk).update(claimed_at="2020-01-01T00:00:00Z")
 
-    assert forced.catch_up() == 1
+    assert refresh_jobs.catch_up() == 1
 
 
 def test_a_run_is_seen_and_carried_out_by_those_who_may_refresh_and_nobody_else() -> None:

@@ -16,7 +16,7 @@ from orders import access
 from orders.domain.cause import Cause, Source
 from orders.models import AuditEntry
 from orders.security import audit
-from realtime import redaction
+from realtime.access import log_redaction
 from tests.builders import an_order
 from tests.people import SERVICE, UNKNOWN
 
@@ -145,7 +145,7 @@ def test_one_id_finds_the_event_and_the_request_that_made_it() -> None:
 
 @pytest.mark.parametrize("style", ["json", "text"])
 def test_no_library_can_put_a_token_into_a_line(style: str) -> None:
-    redaction.install()  # as every web process does
+    log_redaction.install()  # as every web process does
     grant = access.issue_grant([UNKNOWN])
 
     def write() -> None:

@@ -1,0 +1,175 @@
+"""`GET /board/stream`: says to each open board that something has changed, at most once a second.
+
+Server-sent events beside the orders' own streams, for a board is no stream of events: nobody needs the figures of ten
+seconds ago, so there is no cursor and nothing to catch up. It asks PostgreSQL, and only while somebody watches; Valkey
+and the workers may be away. Limit: the log-in behind an open board is looked at every `STANDING` seconds.
+"""
+
+import asyncio
+import logging
+import time
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import parse_cookie
+
+from realtime.access import origins
+from realtime.board.board import Look, board
+from realtime.board.views import may_look
+from realtime.hub import local
+from realtime.runtime.database_threads import PASSING_ERRORS, DatabaseThreads
+from realtime.runtime.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+PATH = "/board/stream"
+EVERY = 1.0  # seconds between two looks
+STANDING = 3.0
+WRITE = 10.0  # a client that reads nothing for so long is left
+RETRY = b"retry: 2000\n\n"  # ms until a browser whose stream has ended comes back
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"connection", b"close"),
+    (b"x-accel-buffering", b"no"),  # nginx must not collect what is meant to be live
+]
+
+
+class Watch:
+    """Looks each second while anybody waits, and wakes those who do when there is something new."""
+
+    def __init__(self) -> None:
+        self._threads = DatabaseThreads("board", 1)
+        self._supervisor = Supervisor()
+        self._changed = asyncio.Condition()
+        self._watchers = 0
+        self._looking: asyncio.Task[Any] | None = None
+        self.version = 0
+
+    async def __aenter__(self) -> Self:
+        self._watchers += 1
+        if self._looking is None or self._looking.done():
+            self._looking = self._supervisor.spawn(self._look_on(), "board")
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._watchers -= 1
+
+    async def after(self, version: int, timeout: float) -> int:  # noqa: ASYNC109 — no change is an answer too
+        """The newest version once it is above `version`, or after `timeout` seconds whatever it is."""
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(lambda: self.version > version)
+        except TimeoutError:
+            pass
+        return self.version
+
+    async def _look_on(self) -> None:
+        seen: Look | None = None
+        while self._watchers:
+            try:
+                look = await self._threads.run(board.look)
+            except PASSING_ERRORS as error:
+                logger.warning("the board cannot ask the database: %s", error)
+            else:
+                if seen is None or look.essence != seen.essence:
+                    seen = look
+                    self.version += 1
+                    async with self._changed:
+                        self._changed.notify_all()
+            await asyncio.sleep(EVERY)
+
+
+_threads = DatabaseThreads("board-access", 1)
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()
+
+
+def _running() -> Watch:
+    """One for each event loop, however many boards are open."""
+    loop = asyncio.get_running_loop()
+    if loop not in _watches:
+        _watches[loop] = Watch()
+    return _watches[loop]
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """For `PATH`. 401 without a log-in of staff who may see the board; a foreign page's cookies do not count.
+
+    503 while the database is away, which alone knows who somebody is.
+    """
+    headers = origins.decoded(scope["headers"])
+    cookies = parse_cookie(headers.get(b"cookie", ""))
+    session = cookies.get(settings.SESSION_COOKIE_NAME, "")
+    try:
+        is_let_in = (
+            scope["method"] == "GET" and origins.is_own(headers) and await _may_look(session)
+        )
+    except PASSING_ERRORS:
+        await _refuse(send, 503, [(b"retry-after", b"2")])
+        return
+    if not is_let_in:
+        await _refuse(send, 401, [])
+        return
+    leaving = asyncio.ensure_future(_client_leaves(receive))
+    streaming = asyncio.ensure_future(_stream(send, session))
+    try:
+        await asyncio.wait({leaving, streaming}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        streaming.cancel()
+
+
+async def _stream(send: Any, session: str) -> None:
+    async with _running() as watch:
+        version, looked_at = 0, time.monotonic()
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await _write(send, RETRY)
+        while not local.running().is_draining:
+            if time.monotonic() - looked_at > STANDING:
+                looked_at = time.monotonic()
+                if not await _may_still_look(session):
+                    break
+            newest = await watch.after(version, STANDING)
+            said = b"event: changed\ndata: %d\n\n" % newest if newest != version else b":\n\n"
+            version = newest
+            await _write(send, said)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _write(send: Any, body: bytes) -> None:
+    async with asyncio.timeout(WRITE):
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _client_leaves(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse(send: Any, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _may_look(session: str) -> bool:
+    return bool(session) and await _threads.run(_is_staff, session)
+
+
+async def _may_still_look(session: str) -> bool:
+    """While the database is away nobody is sent away: nothing new can be read then either."""
+    try:
+        return await _may_look(session)
+    except PASSING_ERRORS:
+        return True
+
+
+def _is_staff(session_key: str) -> bool:
+    store = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    # All that Django's own look at a session needs of a request.
+    request: Any = SimpleNamespace(session=store)
+    user = get_user(request)
+    return user.is_authenticated and may_look(user)

@@ -1,0 +1,170 @@
+"""`/board/`: the staff board as a page. Right without JavaScript; live with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+from django.views.decorators.http import require_safe
+from psycopg_pool import PoolTimeout
+
+from orders.domain.states import State
+from orders.support.counts import CLOSED, OPEN, Count
+from realtime.board.board import Look, MinuteShown, board
+from realtime.board.components import Part
+
+Text = str | Promise
+
+STATES: Mapping[str, Text] = {
+    State.CREATED: pgettext_lazy("board", "New"),
+    State.AWAITING_PAYMENT: pgettext_lazy("board", "Awaiting payment"),
+    State.PROCESSING: pgettext_lazy("board", "At the bank"),
+    State.AUTHORISED: pgettext_lazy("board", "Reserved"),
+    State.FAILED: pgettext_lazy("board", "Failed, may try again"),
+    State.DISPUTED: pgettext_lazy("board", "Disputed"),
+    State.PAID: pgettext_lazy("board", "Paid"),
+    State.PARTIALLY_REFUNDED: pgettext_lazy("board", "Partly refunded"),
+    State.REFUNDED: pgettext_lazy("board", "Refunded"),
+    State.CHARGED_BACK: pgettext_lazy("board", "Charged back"),
+    State.CANCELLED: pgettext_lazy("board", "Cancelled"),
+    State.EXPIRED: pgettext_lazy("board", "Expired"),
+}
+PARTS: Mapping[str, Text] = {
+    "valkey": _("Valkey"),
+    "pages": _("Live pages on this process"),
+    "tick": _("Reconciler (beat, broker and worker)"),
+    "provider": _("Provider"),
+}
+_CONDITIONS: Mapping[bool | None, Text] = {
+    True: pgettext_lazy("part", "well"),
+    False: pgettext_lazy("part", "away"),
+    None: pgettext_lazy("part", "unknown"),
+}
+_LEFT_ALONE = _("left alone after failing too often")
+_LATE = _("no tick for too long")
+
+
+def may_look(user: Any) -> bool:
+    """Staff who may see every order."""
+    return bool(user.is_active and user.is_staff and user.has_perm("orders.view_order"))
+
+
+@require_safe
+def board_page(request: HttpRequest) -> HttpResponse:
+    """The board for staff with the permission; a log-in for whoever is nobody yet, 403 for everybody else."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path(), reverse("login"))
+    if not may_look(request.user):
+        raise PermissionDenied
+    try:
+        answer = render(request, "realtime/board.html", context(board.look()))
+    except (OperationalError, InterfaceError, PoolTimeout):
+        # The page that is open keeps what it shows, and asks again.
+        answer = HttpResponse("The database is away.\n", status=503, content_type="text/plain")
+    answer["Cache-Control"] = "private, no-store"
+    return answer
+
+
+def context(look: Look) -> dict[str, Any]:
+    seen = look.figures
+    orders, receipts = (
+        reverse(f"admin:orders_{name}_changelist") for name in ("order", "callbackreceipt")
+    )
+    return {
+        "at": look.at,
+        "attention": [
+            _tile("flagged", _("Flagged"), seen.flagged, f"{orders}?review=yes", "bad"),
+            _tile("overdue", _("Checks overdue"), seen.overdue, f"{orders}?checks=overdue", "bad"),
+            _tile(
+                "unmatched",
+                _("Callbacks of no payment yet"),
+                seen.unmatched,
+                f"{receipts}?receipts=trying",
+                "wait",
+            ),
+            _tile(
+                "given_up",
+                _("Callbacks given up"),
+                seen.given_up,
+                f"{receipts}?receipts=given_up",
+                "bad",
+            ),
+        ],
+        "newest": [
+            {
+                "row": row,
+                "link": reverse("admin:orders_order_change", args=[row.pk]),
+                "state": STATES[row.state],
+                "flags": ", ".join(flag.replace("_", " ") for flag in row.flags),
+            }
+            for row in seen.newest
+        ],
+        "open": [_tile(s, STATES[s], seen.open[s], f"{orders}?state__exact={s}", "") for s in OPEN],
+        "closed": [
+            {
+                "name": STATES[state],
+                "link": f"{orders}?state__exact={state}",
+                "hour": look.closed[state],
+                "about": seen.about.get(state),
+            }
+            for state in CLOSED
+        ],
+        "parts": [_part(part) for part in look.parts],
+        "minutes": look.minutes,
+        "sums": _sums(look.minutes),
+        "chart": _chart(look.minutes),
+    }
+
+
+def _tile(key: str, name: Text, count: Count, link: str, tone: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "name": name,
+        "number": count.number,
+        "is_more": count.is_more,
+        "link": link,
+        "tone": tone if count.number else "",
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    condition = _CONDITIONS[part.is_well]
+    if part.is_well is False:
+        condition = {"provider": _LEFT_ALONE, "tick": _LATE}.get(part.kind, condition)
+    return {
+        "name": PARTS[part.kind],
+        "detail": part.name,
+        "condition": condition,
+        "tone": {True: "good", False: "bad", None: "over"}[part.is_well],
+        "count": part.count,
+        "at": part.at,
+    }
+
+
+def _sums(minutes: Sequence[MinuteShown]) -> dict[str, Any]:
+    measured = [minute for minute in minutes if minute.p50 is not None]
+    return {
+        "callback": sum(minute.callback for minute in minutes),
+        "reconciler": sum(minute.reconciler for minute in minutes),
+        "other": sum(minute.other for minute in minutes),
+        "slowest": max((minute.p95 or 0 for minute in measured), default=None),
+    }
+
+
+def _chart(minutes: Sequence[MinuteShown]) -> dict[str, Any]:
+    """Columns, as the chart wants them: seconds since 1970 first."""
+    return {
+        "at": [int(minute.at.timestamp()) for minute in minutes],
+        "callback": [minute.callback for minute in minutes],
+        "reconciler": [minute.reconciler for minute in minutes],
+        "other": [minute.other for minute in minutes],
+        "p50": [minute.p50 for minute in minutes],
+        "p95": [minute.p95 for minute in minutes],
+    }

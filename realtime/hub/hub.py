@@ -1,0 +1,223 @@
+"""The one fan-out point of a web process: topics, the pages that watch them, and how a page gets in step.
+
+To subscribe: join the topic's group, read head and tail from the journal (or from the topic's ring), send `synced`,
+and follow. The same way serves a page that comes back and a socket that lagged. Everything here runs on one event
+loop; what waits for the database or Valkey never holds up what does not.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from realtime.hub import latency
+from realtime.hub.access_check import StandingCheck
+from realtime.hub.catch_up import CatchingUp, result_of
+from realtime.hub.connection import Connection
+from realtime.hub.heartbeat import Heartbeat
+from realtime.hub.journal_reader import Catchup, JournalReader, OrderSource, Source
+from realtime.hub.position_check import PositionCheck
+from realtime.hub.topic import Subscription, Topic
+from realtime.protocol.frames import Frame, Message, Wire
+from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
+from realtime.pubsub.channel_layer import Layer
+from realtime.runtime.database_threads import DatabaseThreads
+from realtime.runtime.limits import Timing, timing
+from realtime.runtime.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+READER_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A topic that a page wants to watch, from the cursor that it holds."""
+
+    topic: str
+    epoch: str | None = None
+    version: int | None = None
+
+
+class Refused(Exception):
+    """The connection cannot have this. `code` says why."""
+
+    def __init__(self, code: Close, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Hub:
+    def __init__(
+        self, sources: Iterable[Source] | None = None, times: Timing | None = None
+    ) -> None:
+        self.timing = times or timing()
+        self.supervisor = Supervisor()
+        self.topics: dict[str, Topic] = {}
+        self.connections: dict[Connection, None] = {}
+        self.lagged = self.too_slow = 0
+        self.is_draining = False
+        self.farewell: asyncio.Future[None] | None = None  # under way at a stop
+        self._threads = DatabaseThreads("journal", READER_THREADS)
+        self.readers = {
+            source.kind: JournalReader(source, self._threads, self.supervisor)
+            for source in (sources or [OrderSource()])
+        }
+        self._check = PositionCheck(self.topics, self.readers, self.heal, self.timing.check)
+        self.layer = Layer(
+            self.supervisor, self.timing, on_hint=self.hear, on_back=self._check.hurry
+        )
+        self.catching_up = CatchingUp(self)
+        self._heartbeat = Heartbeat(self)
+        self._standing = StandingCheck(self)
+
+    def start(self) -> None:
+        """Begin; needs neither the database nor Valkey yet."""
+        self.layer.start()
+        self.supervisor.serve("position check", self._check.run)
+        self.supervisor.serve("heartbeat", self._heartbeat.run)
+        self.supervisor.serve("standing", self._standing.run)
+        self.supervisor.serve("topics", self._forget_idle)
+
+    async def stop(self) -> None:
+        for connection in list(self.connections):
+            connection.gone()
+        await self.supervisor.stop()
+        await self.layer.stop()
+        self._threads.close()
+
+    # Connections
+
+    def connect(
+        self, send: Callable[[Message], Coroutine[Any, Any, None]], wire: Wire
+    ) -> Connection:
+        """Take a socket or stream in. Raises `Refused`."""
+        self.check_room()
+        connection = Connection(self, send, wire, time.monotonic())
+        self._heartbeat.admit(connection)
+        self.connections[connection] = None
+        return connection
+
+    def check_room(self) -> None:
+        """Raises `Refused` where nobody can be taken in."""
+        if self.is_draining:
+            raise Refused(Close.DRAINING, "this process goes away")
+        if len(self.connections) >= self.timing.max_connections:
+            raise Refused(Close.TOO_MANY, "this process holds as many connections as it may")
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.pop(connection, None)
+        for name in list(connection.subscriptions):
+            self.unsubscribe(connection, name)
+
+    def subscribe(self, connection: Connection, wishes: Iterable[Wish]) -> list[Subscription]:
+        """Register the page with its topics; `catching_up` then brings it in step. Raises `Refused`.
+
+        Subscribing again to a topic begins anew from the new cursor.
+        """
+        wanted = {wish.topic: wish for wish in wishes}
+        if len(connection.subscriptions.keys() | wanted.keys()) > MAX_SUBSCRIPTIONS:
+            raise Refused(Close.TOO_MANY, f"at most {MAX_SUBSCRIPTIONS} orders on one socket")
+        return [self._register(connection, wish) for wish in wanted.values()]
+
+    def unsubscribe(self, connection: Connection, name: str) -> None:
+        subscription = connection.subscriptions.pop(name, None)
+        if subscription is None:
+            return
+        subscription.park()
+        topic = subscription.topic
+        del topic.members[connection]
+        if not topic.members:
+            topic.idle_since = time.monotonic()
+
+    def send_off(self, subscription: Subscription, why: Close) -> None:
+        """Its stream cannot be watched, or not any longer."""
+        connection, topic = subscription.connection, subscription.topic
+        self.unsubscribe(connection, topic.name)
+        connection.refuse(topic.key, why)
+
+    def _register(self, connection: Connection, wish: Wish) -> Subscription:
+        self.unsubscribe(connection, wish.topic)
+        topic = self.topics.get(wish.topic)
+        if topic is None:
+            topic = self.topics[wish.topic] = Topic(wish.topic)
+            # Join before reading: an event committed in between may arrive twice, never not at all.
+            self.layer.join(topic.name)
+        topic.idle_since = None
+        subscription = Subscription(connection, topic, wish.epoch, wish.version)
+        topic.members[connection] = connection.subscriptions[topic.name] = subscription
+        return subscription
+
+    # Topics
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """A hint came: events of one topic, in any order. Only on the hub's own loop."""
+        topic = self.topics.get(message["topic"])
+        if topic is None:
+            return
+        for epoch, version, text in message["events"]:
+            is_news = version > topic.position.version
+            if not topic.take(Frame("event", text, epoch, version)):
+                self.heal([topic])
+            if is_news:
+                latency.noted.note(text)
+
+    def heal(self, topics: Iterable[Topic]) -> None:
+        """Read from the journal what these topics miss."""
+        missing = [t for t in topics if not (t.is_reading or t.is_cold)]
+        for topic in missing:
+            topic.is_reading = True
+        if missing:
+            self.supervisor.spawn(self._heal(missing), "heal")
+
+    async def _heal(self, topics: list[Topic]) -> None:
+        asked = [(t, self.readers[t.kind].read(t.key, t.position.version)) for t in topics]
+        for topic, asking in asked:
+            view = await result_of(asking)
+            topic.is_reading = False
+            if isinstance(view, Close):
+                topic.lose()
+                for subscription in list(topic.members.values()):
+                    self.send_off(subscription, view)
+                continue
+            try:
+                self.took(topic, view)
+            except Exception:
+                logger.exception("what was read of %s was not taken", topic.name)
+
+    def took(self, topic: Topic, view: Catchup) -> None:
+        # What was missed until now is late by so much; a topic that begins has missed nothing.
+        held = view.version if topic.is_cold else topic.position.version
+        if not topic.apply(view):
+            self.heal([topic])
+        for frame in view.frames:
+            if frame.version > held:
+                latency.noted.note(frame.text)
+
+    async def _forget_idle(self) -> None:
+        while True:
+            await asyncio.sleep(min(self.timing.linger, 1.0))
+            before = time.monotonic() - self.timing.linger
+            for topic in list(self.topics.values()):
+                # An unknown order is not worth keeping.
+                is_kept = not topic.is_cold and (topic.idle_since or 0) > before
+                if topic.idle_since is not None and not is_kept:
+                    del self.topics[topic.name]
+                    self.layer.leave(topic.name)
+
+    def health(self) -> dict[str, Any]:
+        """What `/health/ready` shows. From any thread."""
+        return {
+            "connections": len(self.connections),
+            "topics": len(self.topics),
+            "lagging": sum(c.is_lagging for c in list(self.connections)),
+            "lagged": self.lagged,
+            "too_slow": self.too_slow,
+            "is_draining": self.is_draining,
+            "channel_layer": self.layer.health(),
+            "position_check": self._check.health(),
+            "queries": sum(reader.queries for reader in self.readers.values()),
+            "services": self.supervisor.health(),
+        }

@@ -1,0 +1,220 @@
+"""One stream as this process follows it: its position, its recent frames, and the pages that watch it.
+
+A page that is live stands exactly where its topic stands, so nothing is kept or compared for it while frames pass.
+Its own cursor is written down when it stops being live, and counts until it is live again.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from realtime.hub.journal_reader import Catchup
+from realtime.hub.raw_send import is_writable
+from realtime.protocol.frames import Frame, Wire
+from realtime.protocol.messages import Synced
+from realtime.pubsub.names import parse_topic
+
+if TYPE_CHECKING:
+    from realtime.hub.connection import Connection
+
+RING = 64  # recent frames of a topic; a page that missed no more of them comes back without a query
+MAX_EARLY = 1_000  # frames beyond a hole that are kept; with more, the journal is read anyway
+
+
+class Position(NamedTuple):
+    epoch: str
+    version: int
+
+
+_NOTHING: deque[Frame] = deque(
+    maxlen=0
+)  # an empty ring of its own costs each quiet topic 600 bytes
+COLD = Position("", 0)  # not read yet; no journal has this epoch
+
+
+class Subscription:
+    """One page's place in one topic. `epoch` and `version` are its cursor, and stale while `is_live`; `is_told` once it
+    has had an answer."""
+
+    __slots__ = ("connection", "epoch", "is_live", "is_told", "topic", "version")
+
+    def __init__(
+        self, connection: "Connection", topic: "Topic", epoch: str | None, version: int | None
+    ) -> None:
+        self.connection, self.topic = connection, topic
+        # No journal's epoch is empty: that would be the place of a topic which nobody has read.
+        self.epoch = epoch or None
+        self.version = version if epoch else None
+        self.is_live = self.is_told = False
+
+    def forget_cursor(self) -> None:
+        """It is of no use: the answer is a snapshot."""
+        self.epoch = self.version = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.connection.is_closed or self.topic.members.get(self.connection) is not self
+
+    def go_live(self) -> None:
+        """From here on it gets every frame. It must stand where its topic stands."""
+        if self.topic.position != (self.epoch, self.version):
+            raise RuntimeError(f"a page of {self.topic.name} went live away from its topic")
+        self.is_live = True
+        self.topic.live.setdefault(self.connection.wire, {})[self.connection] = None
+
+    def park(self) -> None:
+        """Stop following; the cursor stays where the topic is now."""
+        if self.is_live:
+            self.is_live = False
+            del self.topic.live[self.connection.wire][self.connection]
+            self.epoch, self.version = self.topic.position
+
+
+class Topic:
+    """A stream with a cursor: delivers version n + 1 after n, and drops what it has passed."""
+
+    __slots__ = (
+        "early",
+        "idle_since",
+        "is_reading",
+        "key",
+        "kind",
+        "live",
+        "members",
+        "name",
+        "position",
+        "ring",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kind, self.key = parse_topic(name)
+        self.position = COLD
+        self.ring = _NOTHING  # without a hole, and ending at `position`
+        self.early: dict[int, Frame] = {}  # beyond a hole, or come before the first read
+        self.members: dict[Connection, Subscription] = {}
+        self.live: dict[Wire, dict[Connection, None]] = {}
+        self.is_reading = False
+        self.idle_since: float | None = None
+
+    @property
+    def is_cold(self) -> bool:
+        return self.position is COLD
+
+    def take(self, frame: Frame) -> bool:
+        """A hint came. False: the journal has to be read, because of a hole or another epoch."""
+        if self.is_cold:
+            self._keep(frame)
+            return True
+        epoch, version = self.position
+        if frame.epoch != epoch:
+            return False
+        if frame.version == version + 1:
+            self._advance(frame)
+            self._flush_early()
+        elif frame.version > version:
+            self._keep(frame)
+            return False
+        return True
+
+    def apply(self, view: Catchup) -> bool:
+        """The journal was read. False: it has more than this reading connects to; read again from `position`."""
+        if self.is_cold:
+            self.position = Position(view.epoch, view.version)
+            for frame in view.frames:
+                self._remember(frame)
+        elif view.epoch != self.position.epoch or (
+            # Where it was read from further back, it is some page that is too far behind, and not this topic.
+            view.is_cut and view.after == self.position.version
+        ):
+            self._jump(view)
+        else:
+            for frame in view.frames:
+                if frame.version == self.position.version + 1:
+                    self._advance(frame)
+        self._flush_early()
+        return self.position.version >= view.version
+
+    def lose(self) -> None:
+        """The stream is gone, or cannot be read: whoever comes next reads it anew."""
+        self.position, self.ring = COLD, _NOTHING
+        self.early.clear()
+
+    def is_behind(self, epoch: str, head: int) -> bool:
+        """Whether the journal's head says that something was not delivered here."""
+        return epoch != self.position.epoch or head > self.position.version
+
+    def frames_after(self, version: int) -> list[Frame] | None:
+        """The frames from `version` to here, or None where the ring does not reach back so far."""
+        missing = self.position.version - version
+        if missing < 0 or missing > len(self.ring):
+            return None
+        return [frame for frame in self.ring if frame.version > version] if missing else []
+
+    def _keep(self, frame: Frame) -> None:
+        if len(self.early) >= MAX_EARLY:
+            self.early.clear()
+        self.early[frame.version] = frame
+
+    def _flush_early(self) -> None:
+        while self.early:
+            frame = self.early.pop(self.position.version + 1, None)
+            if frame is None or frame.epoch != self.position.epoch:
+                break
+            self._advance(frame)
+        if self.early:
+            passed = [v for v in self.early if v <= self.position.version]
+            for version in passed:
+                del self.early[version]
+
+    def _advance(self, frame: Frame) -> None:
+        # The position moves first: a page that begins to lag in the middle is parked at this very version.
+        self.position = Position(frame.epoch, frame.version)
+        self._remember(frame)
+        self._fan_out(frame)
+
+    def _remember(self, frame: Frame) -> None:
+        if self.ring is _NOTHING:
+            self.ring = deque(maxlen=RING)
+        self.ring.append(frame)
+
+    def _jump(self, view: Catchup) -> None:
+        self.position = Position(view.epoch, view.version)
+        self.ring = _NOTHING
+        self.early.clear()
+        self._fan_out(snapshot(self, view))
+
+    def _fan_out(self, frame: Frame) -> None:
+        for wire, live in self.live.items():
+            if not live:
+                continue
+            whole = wire.whole(frame) if wire.whole else b""
+            # This loop is what the fan-out's speed hangs on. A frame that is the same for all is encoded for the
+            # first and written as it is; where that cannot be, the send is driven here, without a task.
+            for connection in tuple(live):
+                protocol = connection.protocol
+                if protocol is not None and is_writable(protocol):
+                    protocol.transport.write(whole)
+                    continue
+                sending = connection.send(frame.message(wire))
+                try:
+                    waiting = sending.send(None)
+                except StopIteration:
+                    continue
+                except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
+                    connection.lost(error)
+                else:
+                    connection.lag(sending, waiting)
+
+
+def snapshot(topic: Topic, view: Catchup) -> Frame:
+    """The frame that lets a page start again from what the journal's reading saw."""
+    synced = Synced(
+        order=topic.key,
+        epoch=view.epoch,
+        version=view.version,
+        mode="snapshot",
+        state=view.state,
+        data=view.facts,
+    )
+    return Frame("synced", synced.encode(), view.epoch, view.version)

@@ -1,0 +1,203 @@
+"""The pages that customers see: one order, its receipt, my orders, and where to begin.
+
+Right without JavaScript; live with it. In which language, `backend.http.locale` decides.
+"""
+
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from orders import access
+from orders.api.serializers import page_url
+from orders.commands import provider_calls
+from orders.domain import money
+from orders.domain.cause import Cause, Source
+from orders.domain.errors import IllegalMove, ProviderRefused
+from orders.domain.states import UNPAID
+from orders.journal import queries
+from orders.models import Order, Payment
+from orders.payments.base import PaymentStatus
+from orders.security import audit
+from realtime.pages import order_view, payment_receipt, texts
+from realtime.pubsub import names
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+
+LISTED = 25  # orders on each page of "my orders"
+
+_OPEN = ("intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
+# No script or style stands in a page, so the strictest policy serves. A WebSocket to the page's own host is 'self'.
+_POLICY = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+
+
+@require_safe
+def start(request: HttpRequest) -> HttpResponse:
+    """What this is, and where to go from here."""
+    return _page(request, "start")
+
+
+@login_required(login_url="login")
+@require_safe
+def my_orders(request: HttpRequest) -> HttpResponse:
+    """The orders of whoever is logged in, the newest first, live. `?before=<ref>` leads to older ones."""
+    mine = Order.objects.filter(customer=request.user.pk).order_by("-pk")
+    before = (
+        mine.filter(ref=request.GET.get("before", "")[:32]).values_list("pk", flat=True).first()
+    )
+    found = list((mine.filter(pk__lt=before) if before else mine)[: LISTED + 1])
+    orders = found[:LISTED]
+    word = queries.epoch()
+    watched = [{"order": r.ref, "cursor": {"epoch": word, "version": r.version}} for r in orders]
+    context = {
+        "rows": [_row(order) for order in orders],
+        "is_older": before is not None,
+        "older": orders[-1].ref if len(found) > LISTED else "",
+        "page": {"orders": watched, **texts.for_browser()},
+    }
+    return _page(request, "orders", context)
+
+
+def _row(order: Order) -> dict[str, Any]:
+    facts = {"captured": order.captured, "refunded": order.refunded}
+    key = order_view.shown_as(order.state, facts, is_cancelling=order.is_cancelling)
+    return {
+        "order": order,
+        "title": order_view.title_of(order),
+        "says": texts.SHOWN[key],
+        "total": money.written(order.total, order.currency),
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def order(request: HttpRequest, ref: str) -> HttpResponse:
+    """One order, for its customer, staff with the permission, or whoever has its grant; POST begins to pay.
+
+    An unknown order, one that is not yours and a bad grant look the same.
+    """
+    grant = request.GET.get("grant", "")
+    found, has_run_out = _visible(request, ref, grant)
+    if found is None:
+        return _page(request, "no_order", {"has_run_out": has_run_out}, status=404)
+    if request.method == "POST":
+        return _pay(request, found, grant)
+    view = order_view.of(found)
+    page = {**view.for_browser(), "grant": grant}
+    context = {"view": view, "page": page, "receipt": _with(grant, "receipt", ref)}
+    return _page(request, "order", context)
+
+
+@require_safe
+def receipt(request: HttpRequest, ref: str) -> HttpResponse:
+    """What came and what went back, for printing; to the order itself as long as no money has come."""
+    grant = request.GET.get("grant", "")
+    found, has_run_out = _visible(request, ref, grant)
+    if found is None:
+        return _page(request, "no_order", {"has_run_out": has_run_out}, status=404)
+    back = _with(grant, "order", ref)
+    view = payment_receipt.of(found)
+    if view is None:
+        return redirect(back)
+    return _page(request, "receipt", {"receipt": view, "back": back})
+
+
+def _with(grant: str, name: str, ref: str) -> str:
+    """The page's address, with the grant if there is one."""
+    query = f"?{urlencode({'grant': grant})}" if grant else ""
+    return f"{reverse(name, args=[ref])}{query}"
+
+
+def _visible(request: HttpRequest, ref: str, grant: str) -> tuple[Order | None, bool]:
+    """The order if it may be seen, and whether the link to it has run out."""
+    if not names.is_ref(ref):
+        return None, False
+    may_see = bool(access.visible_refs(request.user, [ref]))
+    has_run_out = False
+    if grant and not may_see:
+        try:
+            may_see = ref in access.read_grant(grant)
+        except access.TokenExpired:
+            has_run_out = True
+        except access.BadToken:
+            pass
+    found = Order.objects.filter(ref=ref).first() if may_see else None
+    return found, has_run_out
+
+
+def _pay(request: HttpRequest, order: Order, grant: str) -> HttpResponse:
+    """On to the open payment's checkout, or to that of a new payment; back to the page where there is none."""
+    here = request.get_full_path()
+    if order.state not in UNPAID or order.is_cancelling:
+        return redirect(here)  # it has moved on meanwhile; the page says where to
+    attempts = order.payments.order_by("-pk")
+    payment = attempts.filter(status__in=_OPEN).first()
+    if payment is None:
+        try:
+            payment = _begin(request, order, attempts.first(), grant)
+        except IllegalMove:
+            return redirect(here)
+        except ProviderRefused:
+            messages.error(request, _("This payment could not be started. Please try again later."))
+            return redirect(here)
+    if payment.status == PaymentStatus.PENDING and payment.checkout_url:
+        return HttpResponseRedirect(payment.checkout_url)
+    messages.info(request, _("Your payment is being prepared. Please try again in a few seconds."))
+    return redirect(here)
+
+
+def _begin(request: HttpRequest, order: Order, latest: Payment | None, grant: str) -> Payment:
+    # Two presses of one button, or one in each of two tabs, follow the same attempt: they get the same new one.
+    key = f"page-after-{latest.pk if latest else 0}"
+    source = Source.STAFF if request.user.is_staff else Source.API
+    cause = Cause(source, request.user.get_username() or "guest", "order page")
+    with audit.write("payment.start", cause, order.ref):
+        return provider_calls.start_payment(
+            order.ref,
+            mode=Payment.Mode.CALLBACK,
+            cause=cause,
+            return_url=page_url(order.ref, grant),
+            idempotency_key=key,
+        )
+
+
+def _page(
+    request: HttpRequest, name: str, context: dict[str, Any] | None = None, *, status: int = 200
+) -> HttpResponse:
+    log_in = f"{reverse('login')}?{urlencode({'next': request.get_full_path()})}"
+    answer = render(
+        request, f"realtime/{name}.html", {"log_in": log_in, **(context or {})}, status=status
+    )
+    return _guarded(answer)
+
+
+def shop(_request: HttpRequest) -> dict[str, str]:
+    """For every template: whose pages these are."""
+    return {"shop": settings.ORDERCAST_SHOP_NAME}
+
+
+class LogIn(LoginView):
+    """For customers and staff alike; the admin's own lets only staff in."""
+
+    template_name = "realtime/login.html"
+    next_page = "orders"
+    redirect_authenticated_user = True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return _guarded(super().dispatch(request, *args, **kwargs))
+
+
+def _guarded(answer: Answer) -> Answer:
+    answer["Content-Security-Policy"] = _POLICY
+    answer["Cache-Control"] = "private, no-cache"
+    answer["Referrer-Policy"] = "same-origin"  # a page's address may hold a grant
+    answer["X-Robots-Tag"] = "noindex"
+    return answer

@@ -1,0 +1,45 @@
+"""What the staff board is told of the workers' side: the reconciler's last tick, and providers that are left alone.
+
+Kept in Valkey, so it is unknown while Valkey is away, and costs nothing that matters when it is lost.
+"""
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import redis
+from django.conf import settings
+from django.core.cache import cache
+
+from orders.payments import registry
+from realtime.board.components import Part
+from workers.guard import Guard
+from workers.reconciler import LONGEST_TICK, Tick
+
+_KEY = "ordercast:last-tick"
+
+
+def note_tick(_tick: Tick) -> None:
+    """A tick has ended: beat, the broker and a worker were there to make it."""
+    with suppress(redis.RedisError):
+        cache.set(_KEY, time.time(), None)
+
+
+def parts() -> list[Part]:
+    """Never raises for a Valkey that is away."""
+    try:
+        return [_ticks(), *(_provider(name) for name in registry.names())]
+    except redis.RedisError:
+        return [Part("tick", None)]
+
+
+def _ticks() -> Part:
+    at = cache.get(_KEY)
+    if at is None:
+        return Part("tick", None)
+    late = 3 * settings.ORDERCAST_TICK_SECONDS + LONGEST_TICK.total_seconds()
+    return Part("tick", time.time() - at < late, at=datetime.fromtimestamp(at, UTC))
+
+
+def _provider(name: str) -> Part:
+    return Part("provider", not Guard(name).is_open(), name=name)
