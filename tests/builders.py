@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from orders.commands import lifecycle
 from orders.domain import events
 from orders.domain.cause import Cause, Source
+from orders.domain.outcomes import Outcome
 from orders.models import AuditEntry, Order, OrderEvent, Payment
 from orders.payments.base import PaymentStatus, RefundSnapshot, RefundStatus, Snapshot
 
@@ -105,7 +106,7 @@ def a_refund(amount: int, status: str = "succeeded", ref: str | None = None) -> 
 
 def tell(
     payment: Payment, status: str, *, cause: Cause = API, seen: int | None = None, **values: Any
-) -> lifecycle.Outcome:
+) -> Outcome:
     """Let the provider say it, through the one door."""
     snapshot = told(payment, status, **values)
     outcome, _ = lifecycle.apply_snapshot(payment.pk, snapshot, cause, seen=seen)

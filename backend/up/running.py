@@ -21,7 +21,7 @@ from backend.up.child import EmbeddedError, Server
 from backend.up.process_group import SIGNALS, Stack
 from orders import demo
 from orders.access import issue_grant
-from orders.api.serializers import page_url
+from orders.access.links import page_url
 from orders.models import Order
 
 

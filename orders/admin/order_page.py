@@ -4,8 +4,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from orders.access.links import page_url
 from orders.admin.base import EMPTY, ahead, folded, moment
-from orders.api.serializers import page_url
 from orders.domain import money
 from orders.domain.states import UNPAID
 from orders.models import (

@@ -21,8 +21,8 @@ from orders.admin.base import (
 )
 from orders.admin.words import FOUND
 from orders.callbacks.replay import replay_receipt
-from orders.commands.lifecycle import Outcome
 from orders.domain.cause import Cause
+from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt
 
 _HARMLESS = {Outcome.APPLIED, Outcome.NOTHING_NEW, Outcome.ASKING}

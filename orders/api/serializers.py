@@ -1,11 +1,9 @@
 """From rows to what the API gives."""
 
 from typing import Any
-from urllib.parse import urlencode
-
-from django.conf import settings
 
 from orders import access
+from orders.access.links import page_url
 from orders.api.schemas import EventOut, EventsOut, NewOrderOut, OrderOut, PaymentOut
 from orders.domain.events import EventRecord
 from orders.journal.queries import Page
@@ -28,12 +26,6 @@ def order_for_customer(order: Order, epoch: str) -> OrderOut:
 def new_order_out(order: Order, epoch: str) -> NewOrderOut:
     grant = access.issue_grant([order.ref])
     return NewOrderOut(**_values(order, epoch), grant=grant, page=page_url(order.ref, grant))
-
-
-def page_url(ref: str, grant: str = "") -> str:
-    """The address of the order's live page."""
-    query = f"?{urlencode({'grant': grant})}" if grant else ""
-    return f"{settings.ORDERCAST_PUBLIC_URL}/orders/{ref}/{query}"
 
 
 def payment_out(payment: Payment) -> PaymentOut:

@@ -12,8 +12,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from orders.commands.lifecycle import Outcome, Result, let_in
+from orders.commands.lifecycle import let_in
 from orders.domain.cause import Cause, Source
+from orders.domain.outcomes import Outcome, Result
 from orders.journal import statements
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import ProviderEvent

@@ -8,8 +8,9 @@ it tells no whole state, the provider is asked instead.
 from django.db import transaction
 from django.utils import timezone
 
-from orders.commands.lifecycle import Outcome, apply_snapshot
+from orders.commands.lifecycle import apply_snapshot
 from orders.domain.cause import Cause
+from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Payment
 from orders.payments import base, registry
 from orders.payments.base import ProviderEvent

@@ -8,8 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -20,23 +19,13 @@ from orders.domain import events
 from orders.domain.cause import Cause
 from orders.domain.decisions import LIVE, Decision, Held, Verdict, decide, flag
 from orders.domain.errors import CannotCancel, IdempotencyConflict, IllegalMove, InvalidRequest
+from orders.domain.outcomes import Outcome, Result
 from orders.domain.states import MOVES, UNPAID, State, legal_moves
 from orders.journal import statements, writer
 from orders.models import JournalEpoch, Order, Payment, Refund, new_epoch
 from orders.payments.base import PaymentStatus, Snapshot
 from orders.schedule.checks import schedule
 from orders.schedule.profiles import PROFILES, Profile
-
-
-class Outcome(StrEnum):
-    """What became of something a provider told us."""
-
-    APPLIED = "applied"
-    NOTHING_NEW = "nothing_new"
-    ASKING = "asking"  # out of step: not applied, the provider is asked at once
-    CONFLICT = "conflict"  # the provider was asked and it still makes no sense: flagged
-    MISMATCH = "mismatch"  # another amount, currency or reference: flagged
-    UNMATCHED = "unmatched"  # no such payment here, yet
 
 
 def create_order(
@@ -101,12 +90,6 @@ def apply_snapshot(
     result = let_in(order, payment, told, cause, seen=seen)
     statements.save_payment(payment, result.changed)
     return result.outcome, result.detail
-
-
-class Result(NamedTuple):
-    outcome: Outcome
-    detail: str
-    changed: tuple[str, ...] = ()  # fields of the payment that are still to be saved
 
 
 def let_in(

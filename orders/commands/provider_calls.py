@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders.access import issue_grant
-from orders.api.serializers import page_url
+from orders.access.links import page_url
 from orders.commands import lifecycle
 from orders.commands.lifecycle import apply_snapshot
 from orders.domain import events

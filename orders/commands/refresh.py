@@ -10,10 +10,11 @@ from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from orders.commands import expiry, lifecycle, provider_calls
-from orders.commands.lifecycle import Outcome, apply_snapshot
+from orders.commands.lifecycle import apply_snapshot
 from orders.domain.cause import Cause
 from orders.domain.decisions import INTENDED, LIVE
 from orders.domain.errors import OrderNotFound, ProviderRefused
+from orders.domain.outcomes import Outcome
 from orders.domain.states import UNPAID
 from orders.models import Order, Payment
 from orders.payments import base, registry

@@ -12,7 +12,6 @@ from typing import Any
 from orders.domain import events as e
 from orders.domain.errors import UnknownEvent
 from orders.domain.states import CLOSED_UNPAID, UNPAID, State, settled_state
-from orders.models import Order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,21 +27,6 @@ class Facts:
     flags: tuple[str, ...] = ()
     is_cancelling: bool = False
     expires_at: datetime | None = None
-
-    @classmethod
-    def of(cls, order: Order) -> "Facts":
-        """The facts that the order's row holds."""
-        return cls(
-            state=State(order.state),
-            total=order.total,
-            currency=order.currency,
-            captured=order.captured,
-            refunded=order.refunded,
-            disputed=order.disputed,
-            flags=tuple(order.flags),
-            is_cancelling=order.is_cancelling,
-            expires_at=order.expires_at,
-        )
 
     @property
     def needs_review(self) -> bool:

@@ -16,6 +16,7 @@ from orders.domain import events, projection
 from orders.domain.cause import Cause
 from orders.domain.errors import NotInTransaction, NotLocked, ProjectionDisagrees
 from orders.domain.states import State
+from orders.journal.facts import facts_of
 from orders.models import JournalEpoch, Order, OrderEvent
 from orders.models.rows import execute
 from orders.signals import order_event_recorded
@@ -88,7 +89,7 @@ def _on_transition(
 
 
 def _facts_before(order: Order) -> projection.Facts:
-    facts = projection.Facts.of(order)
+    facts = facts_of(order)
     if order.state_before is None:
         return facts
     return replace(facts, state=State(order.state_before))

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from re import fullmatch
 
-from orders.commands.lifecycle import Outcome
+from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import Snapshot
 

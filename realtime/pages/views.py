@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders import access
-from orders.api.serializers import page_url
+from orders.access.links import page_url
 from orders.commands import provider_calls
 from orders.domain import money
 from orders.domain.cause import Cause, Source

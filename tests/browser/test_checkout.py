@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from orders import access
-from orders.api.serializers import page_url
+from orders.access.links import page_url
 from orders.models import Order
 from orders.payments import registry
 from orders.payments.house import House

@@ -8,7 +8,7 @@ from django.test import Client
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from orders import access
-from orders.api.serializers import page_url
+from orders.access.links import page_url
 from orders.models import Order
 from tests.browser.conftest import Reader
 from tests.builders import EVENTS, a_payment, an_order, an_order_that_is, move, tell

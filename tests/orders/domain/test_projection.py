@@ -13,6 +13,7 @@ from orders.commands import expiry, lifecycle
 from orders.domain import events, projection, states
 from orders.domain.errors import OrderError
 from orders.journal import verify, writer
+from orders.journal.facts import facts_of
 from orders.models import Order, OrderEvent, Payment
 from tests.builders import (
     API,
@@ -44,7 +45,7 @@ def folded(order: Order) -> projection.Facts:
 
 def assert_history_and_row_agree(ref: str) -> None:
     order = Order.objects.get(ref=ref)
-    assert projection.Facts.of(order) == folded(order)
+    assert facts_of(order) == folded(order)
     assert order.needs_review == bool(order.flags)
     assert order.version == OrderEvent.objects.filter(order=order).count()
 

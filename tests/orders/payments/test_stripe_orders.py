@@ -9,8 +9,8 @@ from pytest_django.fixtures import Settings
 
 from orders.callbacks import intake
 from orders.commands import lifecycle, provider_calls, refresh
-from orders.commands.lifecycle import Outcome
 from orders.domain.cause import Cause, Source
+from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Order, Payment
 from orders.payments import registry
 from orders.payments.stripe import Stripe

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from orders import access
-from orders.api.serializers import page_url
+from orders.access.links import page_url
 from orders.domain.events import Event
 from orders.journal import writer
 from orders.models import Order
