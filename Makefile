@@ -20,7 +20,7 @@ demo: sync-demo ## Everything in one terminal: PostgreSQL, Valkey, web, worker, 
 	@exec $(PY) manage.py up $(ARGS)
 
 test: sync-dev ## All tests, on PostgreSQL and Valkey of their own
-	@exec $(PY) -m pytest -n auto $(ARGS)
+	@exec $(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-browser: sync-dev ## Only the tests that drive a real Chromium, and Node's of the browser client
 	@exec $(PY) -m pytest tests/browser $(ARGS)

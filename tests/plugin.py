@@ -19,6 +19,19 @@ from tests.ports import free_port
 
 # A worker of pytest-xdist, and a pytest that a test starts, use what is there.
 _OURS = "ORDERCAST_TEST_DATA"
+# Whole stacks and long runs; a quarter of the tests' time is in these few.
+LONGEST = (
+    "tests/chaos/test_chaos.py",
+    "tests/bench/test_bench.py",
+    "tests/workers/test_lost_callbacks.py",
+    "tests/realtime/endpoints/test_rolling_restart.py",
+    "tests/journeys/",
+    "tests/prove/test_prove.py",
+    "tests/realtime/endpoints/test_slow_streams.py",
+    "tests/backend/up/",
+    "tests/fuzz/test_fuzz.py",
+)
+
 _servers: list[child.Server] = []
 _reapers: list[subprocess.Popen[bytes]] = []
 
@@ -32,6 +45,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     os.environ["VALKEY_URL"] = (
         os.environ.get("ORDERCAST_TEST_VALKEY_URL", "") + f"?db={int(worker) + 1}"
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: twice the cores, because much of what these tests do is waiting for processes of their own."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
