@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.apps import apps
 from django.db import connection, transaction
 
-from orders.commands import lifecycle
+from orders.commands import lifecycle, snapshots
 from orders.domain import events
 from orders.domain.cause import Cause, Source
 from orders.domain.outcomes import Outcome
@@ -107,9 +107,9 @@ def a_refund(amount: int, status: str = "succeeded", ref: str | None = None) -> 
 def tell(
     payment: Payment, status: str, *, cause: Cause = API, seen: int | None = None, **values: Any
 ) -> Outcome:
-    """Let the provider say it, through the one door."""
+    """Let the provider say it, through `apply_snapshot`."""
     snapshot = told(payment, status, **values)
-    outcome, _ = lifecycle.apply_snapshot(payment.pk, snapshot, cause, seen=seen)
+    outcome, _ = snapshots.apply_snapshot(payment.pk, snapshot, cause, seen=seen)
     payment.refresh_from_db()
     return outcome
 

@@ -1,4 +1,4 @@
-"""The second look: asks providers about payments that are due, and lets the answers in by the one door.
+"""The second look: asks providers about payments that are due, and applies the answers.
 
 Each tick costs what is due, not what exists. Two ticks at once are harmless: a payment is claimed by one of them.
 Limit: the pages hear of what a tick finds in the same way as of everything else; nothing is announced from here.

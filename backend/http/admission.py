@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from orders.security import rate_limits
-from orders.security.rate_limits import Door, TooMany
+from orders.security.rate_limits import LimitScope, TooMany
 from realtime.access import origins
 
 Scope = dict[str, Any]
@@ -53,7 +53,7 @@ def check_origin(headers: Mapping[bytes, str]) -> None:
 
 def admit_handshake(address: str) -> None:
     try:
-        rate_limits.admit(Door.HANDSHAKE, rate_limits.client(address))
+        rate_limits.admit(LimitScope.HANDSHAKE, rate_limits.client(address))
     except TooMany as many:
         headers = {"retry-after": str(many.retry_after)}
         raise Refused(429, "too_many_requests", str(many), **headers) from None

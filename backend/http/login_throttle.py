@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from orders.security import rate_limits
-from orders.security.rate_limits import Door, TooMany
+from orders.security.rate_limits import LimitScope, TooMany
 
 PATHS = ("/login/", "/admin/login/")
 
@@ -19,7 +19,7 @@ def limit_logins(
     def limited(request: HttpRequest) -> HttpResponse:
         if request.method == "POST" and request.path in PATHS:
             try:
-                rate_limits.admit(Door.LOGIN, rate_limits.client(request.META["REMOTE_ADDR"]))
+                rate_limits.admit(LimitScope.LOGIN, rate_limits.client(request.META["REMOTE_ADDR"]))
             except TooMany as many:
                 context = {"seconds": many.retry_after}
                 page = render(request, "realtime/too_many.html", context, status=429)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from orders import access
 from orders.admin.asking import Act, Line, action, on_each
-from orders.commands import lifecycle, refresh_runs
+from orders.commands import refresh_runs, review
 from orders.domain.cause import Cause
 from orders.domain.errors import InvalidRequest
 from orders.models import Order
@@ -31,18 +31,18 @@ def _force_refresh(_request: HttpRequest, orders: Sequence[Order], cause: Cause)
 def _flag(order: Order, cause: Cause) -> list[Line]:
     if BY_STAFF in order.flags:
         raise InvalidRequest(f"Order {order.ref} is flagged by staff already; clear that first.")
-    lifecycle.flag_order(order.ref, reason=BY_STAFF, detail=cause.reason, cause=cause)
+    review.flag_order(order.ref, reason=BY_STAFF, detail=cause.reason, cause=cause)
     return [Line("success", _("Flagged"), cause.reason)]
 
 
 def _clear_review(order: Order, cause: Cause) -> list[Line]:
     flags = ", ".join(order.flags)
-    lifecycle.clear_review(order.ref, reason=cause.reason, cause=cause)
+    review.clear_review(order.ref, reason=cause.reason, cause=cause)
     return [Line("success", _("Flags cleared"), flags)]
 
 
 def _accept_late_payment(order: Order, cause: Cause) -> list[Line]:
-    lifecycle.accept_late_payment(order.ref, reason=cause.reason, cause=cause)
+    review.accept_late_payment(order.ref, reason=cause.reason, cause=cause)
     return [Line("success", _("Late payment accepted"))]
 
 

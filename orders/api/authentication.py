@@ -18,7 +18,7 @@ from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderNotFound
 from orders.models import Order
 from orders.security import rate_limits
-from orders.security.rate_limits import Door
+from orders.security.rate_limits import LimitScope
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
@@ -142,9 +142,9 @@ class Bearer(HttpBearer):
         try:
             principal = of_token(token)
         except access.BadToken:
-            rate_limits.admit(Door.ANONYMOUS, rate_limits.client(request.META["REMOTE_ADDR"]))
+            rate_limits.admit(LimitScope.ANONYMOUS, rate_limits.client(request.META["REMOTE_ADDR"]))
             raise
-        rate_limits.admit(Door.API, principal.client)
+        rate_limits.admit(LimitScope.API, principal.client)
         return principal
 
 
@@ -164,8 +164,8 @@ class Session(APIKeyCookie):
         user = request.user
         if not (user.is_authenticated and user.is_active):
             # The last of the ways in: whoever comes this far has shown nothing.
-            rate_limits.admit(Door.ANONYMOUS, rate_limits.client(request.META["REMOTE_ADDR"]))
+            rate_limits.admit(LimitScope.ANONYMOUS, rate_limits.client(request.META["REMOTE_ADDR"]))
             return None
         principal = of_user(user, Kind.SESSION)
-        rate_limits.admit(Door.API, principal.client)
+        rate_limits.admit(LimitScope.API, principal.client)
         return principal

@@ -12,9 +12,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from orders.commands.lifecycle import let_in
+from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause, Source
-from orders.domain.outcomes import Outcome, Result
+from orders.domain.outcomes import Outcome
 from orders.journal import statements
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import ProviderEvent
@@ -43,22 +43,27 @@ def accept(
         "outcome": Outcome.UNMATCHED.value,
         "detail": f"no payment {about} of {provider} here yet",
     }
-    kept = statements.keep(receipt, ours=event.merchant_ref, theirs=event.provider_ref)
-    if kept.outcome != Outcome.UNMATCHED:
-        return Outcome(kept.outcome)
-    if kept.held is None:
+    stored = statements.store_receipt(
+        receipt, by_our_ref=event.merchant_ref, by_provider_ref=event.provider_ref
+    )
+    if stored.outcome != Outcome.UNMATCHED:
+        return Outcome(stored.outcome)
+    if stored.locked is None:
         soon = timezone.now() + _scaled(TRIES[0])
-        CallbackReceipt.objects.filter(pk=kept.receipt).update(next_try_at=soon)
+        CallbackReceipt.objects.filter(pk=stored.receipt).update(next_try_at=soon)
         return Outcome.UNMATCHED
-    order, payment = kept.held
     if event.snapshot is None:
-        payment.next_check_at = timezone.now()  # also for a payment that was closed
-        why = "it does not tell the payment's whole state; the provider is asked"
-        result = Result(Outcome.ASKING, why, ("next_check_at",))
-    else:
-        result = let_in(order, payment, event.snapshot, Cause(Source.CALLBACK, provider))
-    statements.conclude(kept.receipt, result.outcome, result.detail, payment, result.changed)
-    return result.outcome
+        return _ask_instead(stored.receipt, stored.locked.payment)
+    cause = Cause(Source.CALLBACK, provider)
+    return apply_snapshot(stored.locked, event.snapshot, cause, receipt=stored.receipt).outcome
+
+
+def _ask_instead(receipt: int, payment: Payment) -> Outcome:
+    """Bring the payment's check forward to now, also for a payment that was closed."""
+    payment.next_check_at = timezone.now()
+    why = "it does not carry the payment's whole state; the provider is asked"
+    statements.conclude(receipt, Outcome.ASKING, why, payment, ("next_check_at",))
+    return Outcome.ASKING
 
 
 @transaction.atomic

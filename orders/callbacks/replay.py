@@ -1,6 +1,6 @@
-"""A stored callback through the door once more: for a defect that is mended, or a payment that has turned up.
+"""A stored callback, processed again: for a defect that is mended, or a payment that has turned up.
 
-Safe by the door itself: what it says is what was heard, so it may be late or doubled like any callback. What was signed
+Safe because `apply_snapshot` is: a callback may always be late or doubled. What was signed
 was verified when it came; only the body was kept, with secrets taken out. Limit: where a provider cannot read that, or
 it tells no whole state, the provider is asked instead.
 """
@@ -8,7 +8,7 @@ it tells no whole state, the provider is asked instead.
 from django.db import transaction
 from django.utils import timezone
 
-from orders.commands.lifecycle import apply_snapshot
+from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause
 from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Payment

@@ -1,4 +1,4 @@
-"""The door for providers: `POST /callbacks/<provider>/`. A 2xx means committed."""
+"""What providers call: `POST /callbacks/<provider>/`. A 2xx means committed."""
 
 import logging
 from contextlib import suppress
@@ -15,7 +15,7 @@ from orders.callbacks import intake, quarantine
 from orders.payments import registry
 from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
 from orders.security import rate_limits
-from orders.security.rate_limits import Door, TooMany
+from orders.security.rate_limits import LimitScope, TooMany
 from orders.security.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         )
         return HttpResponse("Callbacks are not taken from this address.\n", status=403)
     try:
-        rate_limits.admit(Door.CALLBACK, provider, rate_limits.client(_address(request)))
+        rate_limits.admit(LimitScope.CALLBACK, provider, rate_limits.client(_address(request)))
     except TooMany as many:
         return HttpResponse(f"{many}\n", status=429, headers={"Retry-After": str(many.retry_after)})
     # Before it is read, and after: a chunked one does not say how long it is.

@@ -1,4 +1,4 @@
-"""Talking with providers: write down what is intended and commit; then call; then let the answer in by the door.
+"""Talking with providers: write down what is intended and commit; then call; then apply the answer.
 
 No call is made inside a transaction. A crash between any two steps leaves a row that the reconciler finds, and
 settles with the same key. All functions here are synchronous and take as long as the provider's timeout at most.
@@ -12,7 +12,7 @@ from django.utils import timezone
 from orders.access import issue_grant
 from orders.access.links import page_url
 from orders.commands import lifecycle
-from orders.commands.lifecycle import apply_snapshot
+from orders.commands.snapshots import apply_snapshot
 from orders.domain import events
 from orders.domain.cause import Cause
 from orders.domain.decisions import INTENDED
@@ -56,7 +56,7 @@ def start_payment(
         apply_snapshot(payment.pk, refused_snapshot(payment, refused), cause)
         raise ProviderRefused(f"{payment.provider} refused the payment: {refused}") from refused
     except base.ProviderError as error:
-        checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+        checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
     else:
         apply_snapshot(payment.pk, told, cause)
     payment.refresh_from_db()
@@ -149,10 +149,10 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
         if payment.status == INTENDED:
             close_unsent(payment, cause)
         else:  # they had it once: not for us to say what became of it
-            checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+            checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
     except base.ProviderError as error:
         # Refused too: money may have moved this very moment. The next fetch tells.
-        checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+        checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
         if is_urgent:
             Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
     else:
@@ -251,7 +251,7 @@ def send_refund(refund: Refund, cause: Cause) -> None:
         _record_refusal(refund, cause)
         raise ProviderRefused(f"{payment.provider} refused the refund: {refused}") from refused
     except base.ProviderError as error:
-        checks.note(payment.pk, look_of(error), cause, timezone.now(), None)
+        checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
     else:
         apply_snapshot(payment.pk, told, cause)
 
@@ -275,8 +275,8 @@ _FOUND: dict[type[base.ProviderError], str] = {
 }
 
 
-def look_of(error: base.ProviderError) -> checks.Look:
-    return checks.Look(
+def check_result_of(error: base.ProviderError) -> checks.CheckResult:
+    return checks.CheckResult(
         found=_FOUND.get(type(error), "error"),
         detail=str(error),
         is_attempt=not isinstance(error, base.RateLimited | base.Unavailable),

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from orders.commands import expiry, lifecycle, provider_calls
-from orders.commands.lifecycle import apply_snapshot
+from orders.commands import expiry, provider_calls, review
+from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause
 from orders.domain.decisions import INTENDED, LIVE
 from orders.domain.errors import OrderNotFound, ProviderRefused
@@ -48,7 +48,7 @@ def refresh_order(ref: str, *, cause: Cause) -> list[Refreshed]:
 def refresh_payment(
     payment_id: int, *, cause: Cause, claim: checks.Claim | None = None
 ) -> Refreshed:
-    """Ask the provider about one payment, let the answer in by the door, and log the look.
+    """Ask the provider about one payment, apply the answer, and log the check.
 
     Whatever of ours was never answered (a create, a refund, a cancel) is asked again first, with its own key.
     """
@@ -72,34 +72,34 @@ def _look_at(payment: Payment, cause: Cause, claim: checks.Claim | None) -> Refr
 
 
 def _conclude(
-    payment: Payment, look: checks.Look, cause: Cause, claim: checks.Claim | None
+    payment: Payment, look: checks.CheckResult, cause: Cause, claim: checks.Claim | None
 ) -> None:
     """Log the look and, at the profile's end, call a person: in one transaction, for a crash in between is silence."""
     with transaction.atomic():
         order = Order.objects.locked(payment.order.ref)  # before the payment, as everywhere
-        if checks.note(payment.pk, look, cause, timezone.now(), claim):
+        if checks.record_check(payment.pk, look, cause, timezone.now(), claim):
             detail = f"payment {payment.ref} is still {payment.status} after the last check of its profile"
-            lifecycle.call_a_person(order, "checks_exhausted", detail, cause)
+            review.flag_for_review(order, "checks_exhausted", detail, cause)
 
 
-def _ask(payment: Payment, cause: Cause) -> checks.Look:
+def _ask(payment: Payment, cause: Cause) -> checks.CheckResult:
     try:
         provider = registry.get(payment.provider)
     except registry.UnknownProvider as error:
-        return checks.Look(found="error", detail=str(error))
+        return checks.CheckResult(found="error", detail=str(error))
     try:
         seen = payment.order.version
         provider_calls.let_the_database_go()
         told = provider.fetch(payment.ref, payment.provider_ref or None)
     except base.NotFound as error:
         if payment.status != INTENDED:
-            return provider_calls.look_of(error)
+            return provider_calls.check_result_of(error)
         return _create_again(provider, payment, cause)
     except base.ProviderError as error:
-        return provider_calls.look_of(error)
+        return provider_calls.check_result_of(error)
     outcome, detail = apply_snapshot(payment.pk, told, cause, seen=seen)
     _repeat_unanswered(payment, told, cause)
-    return checks.Look(found=outcome, detail=detail)
+    return checks.CheckResult(found=outcome, detail=detail)
 
 
 def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> None:
@@ -113,13 +113,13 @@ def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> N
                 provider_calls.send_refund(refund, cause)
 
 
-def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.Look:
+def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.CheckResult:
     """Our create was lost on the way. Repeat it with its key, unless nobody wants it any more."""
     order = payment.order
     is_over = order.expires_at is not None and order.expires_at <= timezone.now()
     if order.is_cancelling or is_over or order.state not in UNPAID:
         provider_calls.close_unsent(payment, cause)
-        return checks.Look(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
+        return checks.CheckResult(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
     request = provider_calls.create_request(payment)
     provider_calls.let_the_database_go()
     try:
@@ -127,9 +127,9 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     except base.Refused as refused:
         told = provider_calls.refused_snapshot(payment, refused)
     except base.ProviderError as error:
-        return provider_calls.look_of(error)
+        return provider_calls.check_result_of(error)
     outcome, detail = apply_snapshot(payment.pk, told, cause)
-    return checks.Look(found=outcome, detail=detail or "created again with the same key")
+    return checks.CheckResult(found=outcome, detail=detail or "created again with the same key")
 
 
 def _is_unwanted(payment: Payment) -> bool:

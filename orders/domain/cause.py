@@ -1,4 +1,4 @@
-"""Why something happens to an order: through which door, and by whom."""
+"""Why something happens to an order: by which way, and by whom."""
 
 from dataclasses import dataclass
 from enum import StrEnum

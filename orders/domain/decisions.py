@@ -32,8 +32,8 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """What we hold: the payment, and the order around it. Order amounts are totals over all its payments."""
+class CurrentPayment:
+    """The payment as our rows have it, and the order around it. Order amounts are totals over all its payments."""
 
     payment: str
     provider: str
@@ -68,65 +68,65 @@ class Decision:
     detail: str = ""
 
 
-def decide(held: Held, told: Snapshot, *, is_answer: bool = False) -> Decision:
+def decide(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool = False) -> Decision:
     """What the snapshot means for the payment and its order.
 
     `is_answer`: the provider was asked, and nothing has moved since. Then a failed payment that lives again is news:
     the customer tried once more. Merely heard, it could as well be an old message.
     """
-    mismatch = _mismatch(held, told)
+    mismatch = _mismatch(current, incoming)
     if mismatch:
         return Decision(verdict=Verdict.MISMATCH, detail=mismatch)
-    behind = _step_back(held, told, is_answer=is_answer)
+    behind = _step_back(current, incoming, is_answer=is_answer)
     if behind:
         return Decision(verdict=Verdict.STEP_BACK, detail=behind)
-    return _walk(held, told)
+    return _walk(current, incoming)
 
 
-def _mismatch(held: Held, told: Snapshot) -> str:
-    if told.merchant_ref != held.payment:
-        return f"the provider speaks of payment {told.merchant_ref!r}, not {held.payment!r}"
-    if not told.may_be(held.provider_ref):
-        return f"the provider calls it {told.provider_ref!r}, before it was {held.provider_ref!r}"
-    if told.currency.upper() != held.currency.upper():
-        return f"the provider says {told.currency}, the order {held.currency}"
-    if told.amount != held.amount:
-        return f"the provider says {told.amount} {told.currency}, the payment is {held.amount}"
-    if told.captured > told.amount:
-        return f"the provider took {told.captured} of {told.amount} {told.currency}"
+def _mismatch(current: CurrentPayment, incoming: Snapshot) -> str:
+    if incoming.merchant_ref != current.payment:
+        return f"the provider speaks of payment {incoming.merchant_ref!r}, not {current.payment!r}"
+    if not incoming.may_be(current.provider_ref):
+        return f"the provider calls it {incoming.provider_ref!r}, before it was {current.provider_ref!r}"
+    if incoming.currency.upper() != current.currency.upper():
+        return f"the provider says {incoming.currency}, the order {current.currency}"
+    if incoming.amount != current.amount:
+        return f"the provider says {incoming.amount} {incoming.currency}, the payment is {current.amount}"
+    if incoming.captured > incoming.amount:
+        return f"the provider took {incoming.captured} of {incoming.amount} {incoming.currency}"
     return ""
 
 
-def _step_back(held: Held, told: Snapshot, *, is_answer: bool) -> str:
-    if told.captured < held.captured:
-        return f"captured would fall from {held.captured} to {told.captured}"
+def _step_back(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool) -> str:
+    if incoming.captured < current.captured:
+        return f"captured would fall from {current.captured} to {incoming.captured}"
     # The one end that is none where a provider lets people try again.
-    is_failed = held.status == PaymentStatus.FAILED
-    is_back = _RANK[told.status] < _RANK[held.status] and not (is_failed and is_answer)
-    is_other_end = told.status in DEAD and held.status in DEAD - {
-        told.status,
+    is_failed = current.status == PaymentStatus.FAILED
+    is_back = _RANK[incoming.status] < _RANK[current.status] and not (is_failed and is_answer)
+    is_other_end = incoming.status in DEAD and current.status in DEAD - {
+        incoming.status,
         PaymentStatus.FAILED,
     }
     if is_back or is_other_end:
-        return f"the payment is {held.status}; the provider says {told.status}"
-    return _refund_back(held, told, is_answer=is_answer)
+        return f"the payment is {current.status}; the provider says {incoming.status}"
+    return _refund_back(current, incoming, is_answer=is_answer)
 
 
-def _refund_back(held: Held, told: Snapshot, *, is_answer: bool) -> str:
+def _refund_back(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool) -> str:
     """What has gone back falls only by a refund that has failed since; anything else is an old message.
 
     When a refund that we did not make has failed is known to an answer alone: heard, it may be long ago.
     """
     newly_failed = 0
-    for refund in told.refunds:
-        was = held.refunds.get(refund.ref or "", "")
+    for refund in incoming.refunds:
+        was = current.refunds.get(refund.ref or "", "")
         if was == RefundStatus.FAILED and refund.status is not RefundStatus.FAILED:
             return f"refund {refund.ref} had failed; the provider says {refund.status}"
         is_news = was == RefundStatus.SUCCEEDED or (is_answer and was != RefundStatus.FAILED)
         if refund.status is RefundStatus.FAILED and is_news:
             newly_failed += refund.amount
-    if told.refunded + newly_failed < held.refunded:
-        return f"refunded would fall from {held.refunded} to {told.refunded}, and no refund failed"
+    if incoming.refunded + newly_failed < current.refunded:
+        return f"refunded would fall from {current.refunded} to {incoming.refunded}, and no refund failed"
     return ""
 
 
@@ -149,52 +149,54 @@ class _Walk:
         self.steps.append(Step(event=event))
 
 
-def _walk(held: Held, told: Snapshot) -> Decision:
-    walk = _Walk(held.order_state)
-    if told.status != held.status or told.captured != held.captured:
-        _payment_steps(walk, held, told)
-    _refund_steps(walk, held, told)
-    _dispute_steps(walk, held, told)
+def _walk(current: CurrentPayment, incoming: Snapshot) -> Decision:
+    walk = _Walk(current.order_state)
+    if incoming.status != current.status or incoming.captured != current.captured:
+        _payment_steps(walk, current, incoming)
+    _refund_steps(walk, current, incoming)
+    _dispute_steps(walk, current, incoming)
     if walk.illegal:
         return Decision(verdict=Verdict.STEP_BACK, detail=walk.illegal)
-    is_new = bool(walk.steps) or told.status != held.status
+    is_new = bool(walk.steps) or incoming.status != current.status
     verdict = Verdict.APPLY if is_new else Verdict.NOTHING_NEW
     return Decision(verdict=verdict, steps=tuple(walk.steps))
 
 
-def _payment_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
-    if held.status == INTENDED and walk.state not in CLOSED_UNPAID:
-        started = e.PaymentStarted(payment=held.payment, provider=held.provider, amount=held.amount)
+def _payment_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
+    if current.status == INTENDED and walk.state not in CLOSED_UNPAID:
+        started = e.PaymentStarted(
+            payment=current.payment, provider=current.provider, amount=current.amount
+        )
         if walk.state in MOVES["start"].sources:
             walk.make("start", started)
         else:
             walk.note(started)
-    match told.status:
-        case PaymentStatus.PENDING if held.status == PaymentStatus.FAILED:
+    match incoming.status:
+        case PaymentStatus.PENDING if current.status == PaymentStatus.FAILED:
             again = e.PaymentStarted(
-                payment=held.payment, provider=held.provider, amount=held.amount
+                payment=current.payment, provider=current.provider, amount=current.amount
             )
             _advance(walk, "start", again)
         case PaymentStatus.PROCESSING:
-            _advance(walk, "process", e.PaymentProcessing(payment=held.payment))
-        case PaymentStatus.AUTHORISED if told.status != held.status:
-            amount = told.authorised or told.amount
-            _advance(walk, "authorise", e.PaymentAuthorised(payment=held.payment, amount=amount))
+            _advance(walk, "process", e.PaymentProcessing(payment=current.payment))
+        case PaymentStatus.AUTHORISED if incoming.status != current.status:
+            amount = incoming.authorised or incoming.amount
+            _advance(walk, "authorise", e.PaymentAuthorised(payment=current.payment, amount=amount))
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED | PaymentStatus.EXPIRED:
-            if held.status not in DEAD:
-                _close(walk, held, told)
+            if current.status not in DEAD:
+                _close(walk, current, incoming)
     # Whatever the status: a part can be taken of what stays authorised, or of what is then called off.
-    if told.captured > held.captured:
-        _capture(walk, held, told)
-    short = held.order_total - _captured(held, told)
-    is_over = told.status not in LIVE and not held.has_other_live
-    if is_over and walk.state in UNPAID and 0 < short < held.order_total:
-        walk.note(flag("underpaid", f"{short} {held.currency} of the order's total are missing"))
+    if incoming.captured > current.captured:
+        _capture(walk, current, incoming)
+    short = current.order_total - _captured(current, incoming)
+    is_over = incoming.status not in LIVE and not current.has_other_live
+    if is_over and walk.state in UNPAID and 0 < short < current.order_total:
+        walk.note(flag("underpaid", f"{short} {current.currency} of the order's total are missing"))
 
 
-def _captured(held: Held, told: Snapshot) -> int:
-    """What the whole order has captured, with what is told."""
-    return held.order_captured + max(0, told.captured - held.captured)
+def _captured(current: CurrentPayment, incoming: Snapshot) -> int:
+    """What the whole order has captured, with what is incoming."""
+    return current.order_captured + max(0, incoming.captured - current.captured)
 
 
 def _advance(walk: _Walk, move: str, event: e.Event) -> None:
@@ -205,42 +207,51 @@ def _advance(walk: _Walk, move: str, event: e.Event) -> None:
         walk.note(event)
 
 
-def _capture(walk: _Walk, held: Held, told: Snapshot) -> None:
-    taken = told.captured - held.captured
-    captured = _captured(held, told)
+def _capture(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
+    taken = incoming.captured - current.captured
+    captured = _captured(current, incoming)
     if walk.state in CLOSED_UNPAID:
-        walk.note(e.LatePaymentReceived(payment=held.payment, amount=taken, captured=captured))
+        walk.note(e.LatePaymentReceived(payment=current.payment, amount=taken, captured=captured))
         walk.note(
-            flag("late_payment", f"{taken} {held.currency} came after the order was {walk.state}")
+            flag(
+                "late_payment", f"{taken} {current.currency} came after the order was {walk.state}"
+            )
         )
         return
-    event = e.PaymentCaptured(payment=held.payment, amount=taken, captured=captured)
+    event = e.PaymentCaptured(payment=current.payment, amount=taken, captured=captured)
     was_unpaid = walk.state in UNPAID
-    if was_unpaid and captured >= held.order_total:
+    if was_unpaid and captured >= current.order_total:
         walk.make("pay", event)
     else:
         walk.note(event)
-    stands = settled_state(captured, held.order_refunded)
+    stands = settled_state(captured, current.order_refunded)
     if walk.state in SETTLED and walk.state != stands:  # what went back before counts as well
-        back = e.RefundChanged(payment=held.payment, refunded=held.order_refunded)
+        back = e.RefundChanged(payment=current.payment, refunded=current.order_refunded)
         walk.make("refund_changed", back, to=stands)
-    over = captured - held.order_total - (held.order_refunded if was_unpaid else 0)
+    over = captured - current.order_total - (current.order_refunded if was_unpaid else 0)
     if over > 0:
-        walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total was taken"))
+        walk.note(
+            flag("overpaid", f"{over} {current.currency} more than the order's total was taken")
+        )
 
 
-def _close(walk: _Walk, held: Held, told: Snapshot) -> None:
-    code = told.failure_code or ("" if told.status is PaymentStatus.FAILED else str(told.status))
-    is_last = not held.has_other_live
+def _close(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
+    code = incoming.failure_code or (
+        "" if incoming.status is PaymentStatus.FAILED else str(incoming.status)
+    )
+    is_last = not current.has_other_live
     is_cancelled = (
         is_last
-        and held.is_cancelling
-        and not _captured(held, told)  # an order that holds money is not cancelled
+        and current.is_cancelling
+        and not _captured(current, incoming)  # an order that holds money is not cancelled
         and walk.state in MOVES["cancel"].sources
     )
     fails_order = is_last and not is_cancelled and walk.state in MOVES["fail"].sources
     event = e.PaymentFailed(
-        payment=held.payment, code=code, message=told.failure_message, fails_order=fails_order
+        payment=current.payment,
+        code=code,
+        message=incoming.failure_message,
+        fails_order=fails_order,
     )
     if fails_order:
         walk.make("fail", event)
@@ -250,46 +261,54 @@ def _close(walk: _Walk, held: Held, told: Snapshot) -> None:
         walk.make("cancel", e.OrderCancelled(reason="confirmed by the provider"))
 
 
-def _refund_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
-    for refund in told.refunds:
-        was = held.refunds.get(refund.ref or "", "")
+def _refund_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
+    for refund in incoming.refunds:
+        was = current.refunds.get(refund.ref or "", "")
         if was and refund.status is RefundStatus.FAILED and was != RefundStatus.FAILED:
             failed = e.RefundFailed(
-                payment=held.payment, refund=str(refund.ref), amount=refund.amount
+                payment=current.payment, refund=str(refund.ref), amount=refund.amount
             )
             walk.note(failed)
-    changed = told.refunded - held.refunded
+    changed = incoming.refunded - current.refunded
     if changed == 0:
         return
-    event = e.RefundChanged(payment=held.payment, refunded=held.order_refunded + changed)
+    event = e.RefundChanged(payment=current.payment, refunded=current.order_refunded + changed)
     if walk.state in MOVES["refund_changed"].sources:
-        to = settled_state(_captured(held, told), event.refunded)
+        to = settled_state(_captured(current, incoming), event.refunded)
         walk.make("refund_changed", event, to=to)
     else:
         walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
-    over = _captured(held, told) - event.refunded - held.order_total
+    over = _captured(current, incoming) - event.refunded - current.order_total
     if changed < 0 and over > 0:  # what was to go back is still here; the rest was paid meanwhile
-        walk.note(flag("overpaid", f"{over} {held.currency} more than the order's total is here"))
+        walk.note(
+            flag("overpaid", f"{over} {current.currency} more than the order's total is here")
+        )
 
 
-def _dispute_steps(walk: _Walk, held: Held, told: Snapshot) -> None:
-    if (told.dispute or "") == held.dispute:
+def _dispute_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
+    if (incoming.dispute or "") == current.dispute:
         return
-    opened = e.DisputeOpened(payment=held.payment, disputed=told.disputed or told.captured)
-    if told.dispute is None:
+    opened = e.DisputeOpened(
+        payment=current.payment, disputed=incoming.disputed or incoming.captured
+    )
+    if incoming.dispute is None:
         walk.illegal = walk.illegal or "the provider no longer knows of the dispute"
         return
-    if not held.dispute:
+    if not current.dispute:
         walk.make("open_dispute", opened)
-    elif held.dispute != DisputeStatus.OPEN:
-        walk.illegal = walk.illegal or f"a dispute that was {held.dispute} is now {told.dispute}"
+    elif current.dispute != DisputeStatus.OPEN:
+        walk.illegal = (
+            walk.illegal or f"a dispute that was {current.dispute} is now {incoming.dispute}"
+        )
         return
-    if told.dispute is DisputeStatus.WON:
-        refunded = held.order_refunded + told.refunded - held.refunded
-        to = settled_state(_captured(held, told), refunded)
-        walk.make("win_dispute", e.DisputeWon(payment=held.payment), to=to)
-    elif told.dispute is DisputeStatus.LOST:
-        lost = e.DisputeLost(payment=held.payment, disputed=told.disputed or told.captured)
+    if incoming.dispute is DisputeStatus.WON:
+        refunded = current.order_refunded + incoming.refunded - current.refunded
+        to = settled_state(_captured(current, incoming), refunded)
+        walk.make("win_dispute", e.DisputeWon(payment=current.payment), to=to)
+    elif incoming.dispute is DisputeStatus.LOST:
+        lost = e.DisputeLost(
+            payment=current.payment, disputed=incoming.disputed or incoming.captured
+        )
         walk.make("lose_dispute", lost)
 
 

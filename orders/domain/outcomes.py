@@ -18,4 +18,3 @@ class Outcome(StrEnum):
 class Result(NamedTuple):
     outcome: Outcome
     detail: str
-    changed: tuple[str, ...] = ()  # fields of the payment that are still to be saved

@@ -1,4 +1,4 @@
-"""What the one door locks and keeps, in statements written out: a callback costs three of them, and BEGIN and COMMIT.
+"""What `apply_snapshot` locks and saves, in statements written out: a callback costs three, and BEGIN and COMMIT.
 
 Composed by the ORM, one for each table and with a savepoint around each step, they were most of a callback's time.
 Nothing here decides. The order's row is locked before its payment's, as everywhere, and a receipt before both.
@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
@@ -17,40 +17,50 @@ from orders.models import Order, Payment
 from orders.models.order import locked_columns, take_locked
 from orders.models.rows import Rows, execute, fetch
 
-Held = tuple[Order, Payment]
+
+class LockedPayment(NamedTuple):
+    """A payment and its order, both locked until the transaction ends."""
+
+    order: Order
+    payment: Payment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A receipt that is ours until the transaction ends, and what it is about, locked; None where nothing matches."""
+class StoredReceipt:
+    """A receipt, locked until the transaction ends, and what it is about; None where nothing matches."""
 
     receipt: int
     outcome: str
-    held: Held | None
+    locked: LockedPayment | None
 
 
-def locked(payment_id: int) -> Held:
+def locked(payment_id: int) -> LockedPayment:
     """The order of a payment and the payment, both locked and as they are now. Raises `OrderNotFound`."""
     row = fetch(_lock(), [payment_id])
     if row is None:
         raise OrderNotFound(str(payment_id))
-    return _held(iter(row))
+    return _locked(iter(row))
 
 
-def keep(receipt: Mapping[str, Any], *, ours: str, theirs: str) -> Kept:
+def store_receipt(
+    receipt: Mapping[str, Any], *, by_our_ref: str, by_provider_ref: str
+) -> StoredReceipt:
     """Store a callback's item unless it is there, count the delivery, and lock what it is about.
 
     A copy that comes at the same moment waits here until the first is committed. By the provider's reference
-    (`theirs`) first: where the two disagree, that payment is the one with the mismatch.
+    first: where the two disagree, that payment is the one with the mismatch.
     """
     parameters = {
-        **receipt, "headers": json.dumps(receipt["headers"]), "at": timezone.now(), "ours": ours, "theirs": theirs,
+        **receipt, "headers": json.dumps(receipt["headers"]), "at": timezone.now(),
+        "our_ref": by_our_ref, "provider_ref": by_provider_ref,
     }  # fmt: skip
     # Where no payment comes with it, the row that was stored just now is read alone.
-    row = fetch(_keep(), parameters) or fetch(_ALONE, receipt) or ()
+    row = fetch(_store(), parameters) or fetch(_ALONE, receipt) or ()
     values = iter(row)
     number, outcome = next(values), next(values)
-    return Kept(receipt=number, outcome=outcome, held=_held(values) if len(row) > 2 else None)
+    return StoredReceipt(
+        receipt=number, outcome=outcome, locked=_locked(values) if len(row) > 2 else None
+    )
 
 
 def save_payment(payment: Payment, names: Sequence[str]) -> None:
@@ -72,8 +82,8 @@ def _values(payment: Payment, names: Sequence[str]) -> dict[str, Any]:
     return {f"new_{name}": getattr(payment, name) for name in names}
 
 
-def _held(values: Iterator[Any]) -> Held:
-    return take_locked(values), _payments().take(values)
+def _locked(values: Iterator[Any]) -> LockedPayment:
+    return LockedPayment(take_locked(values), _payments().take(values))
 
 
 @cache
@@ -94,9 +104,9 @@ SELECT {locked_columns()}, {_payments().columns}
 
 
 @cache
-def _keep() -> str:
+def _store() -> str:
     return f"""
-WITH kept AS (
+WITH stored AS (
     INSERT INTO orders_callbackreceipt AS r (provider, event_id, kind, merchant_ref, body, headers, received_at,
                 outcome, detail, deliveries, tries, needs_review)
     VALUES (%(provider)s, %(event_id)s, %(kind)s, %(merchant_ref)s, %(body)s, %(headers)s, %(at)s,
@@ -104,12 +114,12 @@ WITH kept AS (
         ON CONFLICT (provider, event_id) DO UPDATE SET deliveries = r.deliveries + 1
  RETURNING r.id, r.outcome
 )
-SELECT kept.id, kept.outcome, {locked_columns()}, {_payments().columns}
-  FROM kept, orders_payment p JOIN orders_order o ON o.id = p.order_id
+SELECT stored.id, stored.outcome, {locked_columns()}, {_payments().columns}
+  FROM stored, orders_payment p JOIN orders_order o ON o.id = p.order_id
  WHERE p.id = COALESCE(
            (SELECT id FROM orders_payment
-             WHERE provider = %(provider)s AND provider_ref = %(theirs)s AND provider_ref <> ''),
-           (SELECT id FROM orders_payment WHERE provider = %(provider)s AND ref = %(ours)s))
+             WHERE provider = %(provider)s AND provider_ref = %(provider_ref)s AND provider_ref <> ''),
+           (SELECT id FROM orders_payment WHERE provider = %(provider)s AND ref = %(our_ref)s))
    FOR NO KEY UPDATE OF o, p
 """  # noqa: S608 — names of ours
 

@@ -1,7 +1,7 @@
 """The only writer of the journal and of the order rows that are its projection.
 
 Limit: the journal protects streams, not intentions. It refuses a write outside a transaction or on an order that is
-not locked, but it writes down whatever move the state machine allows; deciding is the door's work (`commands`).
+not locked, but it writes down whatever move the state machine allows; deciding is `orders.commands`' work.
 """
 
 import json

@@ -219,7 +219,7 @@ class Lists(Protocol):
 
 @runtime_checkable
 class Rereads(Protocol):
-    """What a provider may offer besides: to read a body that was stored, so that it can go through the door again."""
+    """What a provider may offer besides: to read a body that was stored, so that it can be processed again."""
 
     def reread(self, body: bytes, event_id: str) -> ProviderEvent | None:
         """The item of that id, without its signature, which was verified when it came. Raises `Malformed`."""

@@ -1,4 +1,4 @@
-"""When each payment is looked at next, and the log of every look.
+"""When each payment is looked at next, and the log of every check.
 
 `Payment.next_check_at` is both the timetable and the lease: who claims a payment moves it into the near future, so
 that a second worker passes it by, and a dead worker's claim runs out by itself.
@@ -107,8 +107,8 @@ def count_due(now: datetime, limit: int, provider: str) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """What one look at a provider found. `is_attempt` is False for an outage or a 429: those use nothing up."""
+class CheckResult:
+    """What one check at a provider found. `is_attempt` is False for an outage or a 429: those use nothing up."""
 
     found: str
     detail: str = ""
@@ -117,10 +117,12 @@ class Look:
     took_ms: int = 0
 
 
-def note(payment_id: int, look: Look, cause: Cause, now: datetime, claim: Claim | None) -> bool:
-    """Log the look and set the next one. True when the profile has ended: the caller flags the order.
+def record_check(
+    payment_id: int, result: CheckResult, cause: Cause, now: datetime, claim: Claim | None
+) -> bool:
+    """Log the check and set the next one. True when the profile has ended: the caller flags the order.
 
-    Limit: a look that was not claimed (staff, API) is logged and leaves the timetable as it is.
+    Limit: a check that was not claimed (staff, API) is logged and leaves the timetable as it is.
     """
     with transaction.atomic():
         PaymentCheck.objects.create(
@@ -128,15 +130,15 @@ def note(payment_id: int, look: Look, cause: Cause, now: datetime, claim: Claim 
             checked_at=now,
             source=cause.source,
             actor=cause.actor,
-            found=look.found,
-            detail=_with_reason(look.detail, cause)[:500],
-            took_ms=look.took_ms,
+            found=result.found,
+            detail=_with_reason(result.detail, cause)[:500],
+            took_ms=result.took_ms,
         )
         payment = Payment.objects.select_for_update().get(pk=payment_id)
         payment.last_checked_at = now
         # If it is no longer what we claimed, a callback has moved or hurried it meanwhile: that time stands.
         is_ours = claim is not None and payment.next_check_at == claim.until
-        is_over = is_ours and _advance(payment, look, now)
+        is_over = is_ours and _advance(payment, result, now)
         payment.save(update_fields=["last_checked_at", "next_check_at", "step", "profile"])
     return is_over
 
@@ -148,15 +150,15 @@ def _with_reason(detail: str, cause: Cause) -> str:
     return f"{detail[:190]} · {cause.reason}" if detail else cause.reason
 
 
-def _advance(payment: Payment, look: Look, now: datetime) -> bool:
-    if not look.is_attempt:
+def _advance(payment: Payment, result: CheckResult, now: datetime) -> bool:
+    if not result.is_attempt:
         # Also of a payment that is closed: somebody has heard of a change, and has still to be told which.
         scale = settings.ORDERCAST_CHECK_TIME_SCALE
-        payment.next_check_at = postponed(now, look.retry_after, scale=scale, rng=_rng)
+        payment.next_check_at = postponed(now, result.retry_after, scale=scale, rng=_rng)
         return False
     profile = profile_of(payment)
     # Of an attempt that came to nothing, nothing is missed.
-    if profile is None and (look.found in ANSWERED or payment.status in DEAD):
+    if profile is None and (result.found in ANSWERED or payment.status in DEAD):
         payment.next_check_at = None
         return False
     profile = payment.profile = profile or Profile.UNKNOWN

@@ -28,7 +28,7 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class RecordedPayment:
     """What we keep of a payment that a list can contradict."""
 
     provider_ref: str
@@ -38,13 +38,13 @@ class Kept:
     dispute: str
 
 
-def judge(kept: Kept | None, told: Snapshot) -> Finding:
+def judge(kept: RecordedPayment | None, told: Snapshot) -> Finding:
     """What to make of one line: a pure function of what we keep and what is listed."""
     if kept is None:
         # Our references are 32 hex characters; what looks like one and is none of ours went astray.
         is_ours = fullmatch("[0-9a-f]{32}", told.merchant_ref) is not None
         return Finding.UNKNOWN if is_ours else Finding.FOREIGN
-    listed = Kept(
+    listed = RecordedPayment(
         provider_ref=told.provider_ref,
         status=told.status,
         captured=told.captured,
@@ -72,8 +72,8 @@ def take_in(provider: str, page: Sequence[Snapshot], now: datetime) -> Counter[F
     return found
 
 
-def _kept(row: Payment) -> Kept:
-    return Kept(
+def _kept(row: Payment) -> RecordedPayment:
+    return RecordedPayment(
         provider_ref=row.provider_ref,
         status=row.status,
         captured=row.captured,

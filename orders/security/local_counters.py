@@ -41,7 +41,7 @@ class Tally:
         threading.Thread(target=self._run, name="tally", daemon=True).start()
 
     def count(self, name: str, limit: int, seconds: int) -> float:
-        """Count one knock. 0 if it is let in, or after how many seconds the next window begins."""
+        """Count one request. 0 if it is let in, or after how many seconds the next window begins."""
         now = time.time()
         number = int(now // seconds)
         with self._lock:

@@ -1,7 +1,7 @@
-"""How often each client may knock: counted in Valkey for all processes together, and refused with a time to come back.
+"""How often each client may ask: counted in Valkey for all processes together, and refused with a time to come back.
 
 Limit: windows are fixed, so twice the rate can pass around the turn of one. While Valkey is away each process counts
-for itself, so nobody is kept out by that, and nobody can knock without end.
+for itself, so nobody is kept out by that, and nobody can ask without end.
 """
 
 import ipaddress
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PAUSE = 5.0  # seconds in which a Valkey that did not answer is not asked again
 
 
-class Door(StrEnum):
+class LimitScope(StrEnum):
     API = "api"  # for each token or user
     ANONYMOUS = "anonymous"  # for each address: no credentials, or bad ones
     HANDSHAKE = "handshake"  # for each address: WebSockets and event streams
@@ -39,25 +39,25 @@ class Door(StrEnum):
 class TooMany(Exception):
     """Come back after `retry_after` seconds."""
 
-    def __init__(self, door: Door, retry_after: int) -> None:
+    def __init__(self, scope: LimitScope, retry_after: int) -> None:
         super().__init__(f"Too many requests; come back in {retry_after} s.")
-        self.door, self.retry_after = door, retry_after
+        self.scope, self.retry_after = scope, retry_after
 
 
-def admit(door: Door, *who: str) -> None:
-    """Count one knock. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout.
+def admit(scope: LimitScope, *who: str) -> None:
+    """Count one request. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout.
 
     Callbacks and handshakes take none: they are counted here at once, and with the other processes a moment later
     (`orders.security.local_counters`), so an event loop may ask.
     """
-    rate = _rate(settings.ORDERCAST_LIMITS[door])
-    if door in {Door.CALLBACK, Door.HANDSHAKE}:
-        name = "/".join((door, *who, str(rate)))
+    rate = _rate(settings.ORDERCAST_LIMITS[scope])
+    if scope in {LimitScope.CALLBACK, LimitScope.HANDSHAKE}:
+        name = "/".join((scope, *who, str(rate)))
         if wait := _tally(os.getpid()).count(name, rate.amount, rate.get_expiry()):
-            raise TooMany(door, math.ceil(wait))
+            raise TooMany(scope, math.ceil(wait))
         return
-    if not _count(rate, door, who):
-        raise TooMany(door, _seconds_left(rate, door, who))
+    if not _count(rate, scope, who):
+        raise TooMany(scope, _seconds_left(rate, scope, who))
 
 
 @lru_cache(maxsize=4_096)
@@ -84,15 +84,17 @@ def is_listed(address: str, networks: list[str]) -> bool:
     return any((mapped or parsed) in ipaddress.ip_network(each) for each in networks)
 
 
-def _count(rate: RateLimitItem, door: Door, who: tuple[str, ...]) -> bool:
+def _count(rate: RateLimitItem, scope: LimitScope, who: tuple[str, ...]) -> bool:
     shared = _shared()
     if shared.is_asked():
         try:
-            return shared.limiter.hit(rate, door, *who)
+            return shared.limiter.hit(rate, scope, *who)
         except redis.RedisError as error:
             shared.leave_alone()
-            log.warning("Valkey is away, this process counts %s knocks for itself: %s", door, error)
-    return _own().hit(rate, door, *who)
+            log.warning(
+                "Valkey is away, this process counts %s requests for itself: %s", scope, error
+            )
+    return _own().hit(rate, scope, *who)
 
 
 def _share(name: str, seconds: int, amount: int) -> int | None:
@@ -108,11 +110,11 @@ def _share(name: str, seconds: int, amount: int) -> int | None:
         return None
 
 
-def _seconds_left(rate: RateLimitItem, door: Door, who: tuple[str, ...]) -> int:
+def _seconds_left(rate: RateLimitItem, scope: LimitScope, who: tuple[str, ...]) -> int:
     shared = _shared()
     try:
         limiter = shared.limiter if shared.is_asked() else _own()
-        resets_at = limiter.get_window_stats(rate, door, *who).reset_time
+        resets_at = limiter.get_window_stats(rate, scope, *who).reset_time
     except redis.RedisError:
         resets_at = time.time() + rate.get_expiry()
     return max(1, math.ceil(resets_at - time.time()))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from django.db import connection, transaction
 from django.utils import timezone
 
-from orders.commands import lifecycle
+from orders.commands import snapshots
 from orders.domain import events
 from orders.domain.cause import Cause, Source
 from orders.models import Order, OrderEvent, Payment
@@ -97,7 +97,7 @@ def _append(refs: list[str]) -> None:
 def _door(refs: list[str]) -> None:
     ids = dict(Payment.objects.filter(ref__in=refs).values_list("ref", "pk"))
     for ref in refs:
-        lifecycle.apply_snapshot(ids[ref], _captured(ref), CAUSE)
+        snapshots.apply_snapshot(ids[ref], _captured(ref), CAUSE)
 
 
 def _captured(ref: str) -> Snapshot:

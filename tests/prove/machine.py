@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from orders.commands import lifecycle, provider_calls, refresh
+from orders.commands import lifecycle, provider_calls, refresh, review
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
 from orders.journal import verify
@@ -190,11 +190,9 @@ class Orders(RuleBasedStateMachine):
     @rule(n=WHICH, accepts=st.booleans(), crash=AT)
     def staff_have_looked(self, n: int, accepts: bool, crash: int) -> None:
         ref = self._ref(n)
-        self._do(crash, lambda: lifecycle.clear_review(ref, reason="seen", cause=STAFF))
+        self._do(crash, lambda: review.clear_review(ref, reason="seen", cause=STAFF))
         if accepts:
-            self._do(
-                crash, lambda: lifecycle.accept_late_payment(ref, reason="in stock", cause=STAFF)
-            )
+            self._do(crash, lambda: review.accept_late_payment(ref, reason="in stock", cause=STAFF))
 
     # what holds in the end; history can be judged then too, since it cannot be rewritten
 

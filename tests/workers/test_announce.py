@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from django.db import transaction
 
 from backend.celery import app
-from orders.commands import lifecycle
+from orders.commands import review
 from orders.domain.cause import Cause, Source
 from tests.builders import an_order
 from tests.ports import free_port
@@ -62,7 +62,7 @@ def tasks(valkey: "redis.Redis") -> list[list[Any]]:
 
 
 def flag(order: Any, number: int) -> None:
-    lifecycle.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
+    review.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
 
 
 def test_a_committed_event_is_announced_as_the_frame_that_pages_get(

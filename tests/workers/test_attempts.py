@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders.commands import lifecycle, provider_calls, refresh
+from orders.commands import lifecycle, provider_calls, refresh, review, snapshots
 from orders.models import Order, Payment
 from orders.payments import base
 from orders.schedule import checks
@@ -165,7 +165,7 @@ def test_a_crash_at_the_last_look_is_no_silence(
 
     (claim,) = checks.claim_due(timezone.now(), 1)
     with monkeypatch.context() as patch:
-        patch.setattr(lifecycle, "call_a_person", die)
+        patch.setattr(review, "flag_for_review", die)
         with pytest.raises(Crash):
             refresh.refresh_payment(payment.pk, cause=reconciler.RECONCILER, claim=claim)
 
@@ -187,7 +187,7 @@ def test_bank_debit_follows_the_long_timetable_and_a_hold_is_looked_at_in_time(
         currency="EUR",
         is_offline=True,
     )
-    lifecycle.apply_snapshot(payment.pk, answer, API)
+    snapshots.apply_snapshot(payment.pk, answer, API)
     payment.refresh_from_db()
     assert payment.profile == "offline"
 
@@ -201,7 +201,7 @@ def test_bank_debit_follows_the_long_timetable_and_a_hold_is_looked_at_in_time(
         authorised=1_000,
         hold_ends_at=ends,
     )
-    lifecycle.apply_snapshot(payment.pk, held, API)
+    snapshots.apply_snapshot(payment.pk, held, API)
     payment.refresh_from_db()
     assert payment.next_check_at is not None
     assert abs(payment.next_check_at - (ends - timedelta(hours=5))) < timedelta(minutes=1)

@@ -14,13 +14,15 @@ from orders.payments.base import (
     RefundStatus,
     Snapshot,
 )
-from orders.schedule.provider_lists import Finding, Kept, judge
+from orders.schedule.provider_lists import Finding, RecordedPayment, judge
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import begun, make_due
 from workers import comparing, reconciler
 
 REF = "0f9d1c36a6b94a5b8f5f6d1c2e3b4a59"
-KEPT = Kept(provider_ref="pay_1", status="captured", captured=1_000, refunded=0, dispute="")
+KEPT = RecordedPayment(
+    provider_ref="pay_1", status="captured", captured=1_000, refunded=0, dispute=""
+)
 TOLD = Snapshot(
     merchant_ref=REF,
     provider_ref="pay_1",
@@ -49,7 +51,9 @@ ON_ITS_WAY = replace(BACK, status=RefundStatus.PENDING)
         (None, replace(TOLD, merchant_ref=""), Finding.FOREIGN),
     ],
 )
-def test_what_a_listed_payment_is_to_us(kept: Kept | None, told: Snapshot, finding: str) -> None:
+def test_what_a_listed_payment_is_to_us(
+    kept: RecordedPayment | None, told: Snapshot, finding: str
+) -> None:
     assert judge(kept, told) == finding
 
 

@@ -16,7 +16,7 @@ from backend.http import gateway
 from orders import access
 from orders.api.strict_json import MAX_DEPTH, loads
 from orders.security import rate_limits
-from orders.security.rate_limits import Door, TooMany
+from orders.security.rate_limits import LimitScope, TooMany
 from tests.builders import an_order
 from tests.people import SERVICE
 from tests.proxy import Proxy
@@ -208,10 +208,10 @@ class TestKnocks:
 
 def _assert_counted() -> None:
     who = os.urandom(4).hex()
-    rate_limits.admit(Door.HANDSHAKE, who)
-    rate_limits.admit(Door.HANDSHAKE, who)
+    rate_limits.admit(LimitScope.HANDSHAKE, who)
+    rate_limits.admit(LimitScope.HANDSHAKE, who)
     with pytest.raises(TooMany):
-        rate_limits.admit(Door.HANDSHAKE, who)
+        rate_limits.admit(LimitScope.HANDSHAKE, who)
 
 
 def test_a_provider_that_is_not_listed_is_refused(database: None, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from orders import access
-from orders.commands.lifecycle import flag_order
+from orders.commands.review import flag_order
 from orders.models import Order
 from tests.builders import API, an_order, database_contents
 from tests.orders.calling import at, call, problem

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from orders.commands import lifecycle
+from orders.commands import lifecycle, review
 from orders.models import JournalEpoch, Order
 from tests.builders import API, an_order, an_order_that_is, at_once, database_contents, move
 from tests.orders.calling import at, call, make, problem
@@ -264,7 +264,7 @@ def test_a_reference_that_is_none_is_refused(ref: str) -> None:
 
 def test_events_of_an_order_do_not_show_who_did_it_behind_the_counter() -> None:
     order = an_order()
-    lifecycle.flag_order(order.ref, reason="mismatch", detail="they tried to cheat", cause=API)
+    review.flag_order(order.ref, reason="mismatch", detail="they tried to cheat", cause=API)
 
     (event,) = call("get", at(order, "events?after=1")).json()["events"]
 

@@ -1,4 +1,4 @@
-"""The door for providers, from outside: real signatures, real commits, and every way a callback can be wrong."""
+"""What providers call, from outside: real signatures, real commits, and every way a callback can be wrong."""
 
 from datetime import timedelta
 from io import BytesIO

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders.commands import expiry, lifecycle
+from orders.commands import expiry, lifecycle, review
 from orders.domain import events
 from orders.domain.errors import (
     CannotCancel,
@@ -145,7 +145,7 @@ def test_a_late_payment_is_noted_and_flagged_and_accepted_by_staff() -> None:
     payment = a_payment(order, "pending")
 
     tell(payment, "captured")
-    accepted = lifecycle.accept_late_payment(order.ref, reason="we still have it", cause=STAFF)
+    accepted = review.accept_late_payment(order.ref, reason="we still have it", cause=STAFF)
 
     assert (accepted.state, accepted.captured, accepted.flags) == ("paid", 1_000, ["late_payment"])
     assert journal_of(order)[2:] == [
@@ -160,19 +160,19 @@ def test_a_late_payment_of_a_part_is_not_accepted() -> None:
     tell(a_payment(order, "pending"), "captured", captured=400)
 
     with pytest.raises(InvalidRequest, match="holds 400 of 1000 EUR"):
-        lifecycle.accept_late_payment(order.ref, reason="", cause=STAFF)
+        review.accept_late_payment(order.ref, reason="", cause=STAFF)
 
 
 def test_an_order_that_is_not_closed_has_no_late_payment_to_accept() -> None:
     with pytest.raises(IllegalMove, match="'accept_late_payment' is not possible"):
-        lifecycle.accept_late_payment(an_order_that_is("paid").ref, reason="", cause=STAFF)
+        review.accept_late_payment(an_order_that_is("paid").ref, reason="", cause=STAFF)
 
 
 def test_a_flag_is_raised_once_for_each_reason() -> None:
     order = an_order()
 
     for reason in ("mismatch", "conflict", "mismatch"):
-        lifecycle.flag_order(order.ref, reason=reason, detail="look", cause=API)
+        review.flag_order(order.ref, reason=reason, detail="look", cause=API)
 
     order.refresh_from_db()
     assert (order.flags, order.needs_review) == (["conflict", "mismatch"], True)
@@ -181,10 +181,10 @@ def test_a_flag_is_raised_once_for_each_reason() -> None:
 
 def test_clearing_takes_all_flags_off_says_why_and_lets_them_rise_again() -> None:
     order = an_order()
-    lifecycle.flag_order(order.ref, reason="mismatch", detail="look", cause=API)
+    review.flag_order(order.ref, reason="mismatch", detail="look", cause=API)
 
-    cleared = lifecycle.clear_review(order.ref, reason="a typing error", cause=STAFF)
-    flagged = lifecycle.flag_order(order.ref, reason="mismatch", detail="again", cause=API)
+    cleared = review.clear_review(order.ref, reason="a typing error", cause=STAFF)
+    flagged = review.flag_order(order.ref, reason="mismatch", detail="again", cause=API)
 
     row = OrderEvent.objects.get(order=order, type="order.review_cleared")
     assert (cleared.flags, cleared.needs_review) == ([], False)
@@ -194,7 +194,7 @@ def test_clearing_takes_all_flags_off_says_why_and_lets_them_rise_again() -> Non
 
 def test_there_must_be_a_flag_to_clear() -> None:
     with pytest.raises(InvalidRequest, match="no flag to clear"):
-        lifecycle.clear_review(an_order().ref, reason="", cause=STAFF)
+        review.clear_review(an_order().ref, reason="", cause=STAFF)
 
 
 def test_an_order_expires_past_its_deadline_and_not_before() -> None:
@@ -249,7 +249,7 @@ def test_only_what_was_not_asked_since_the_deadline_is_hurried() -> None:
 
 def test_an_order_that_is_not_there_is_not_found() -> None:
     with pytest.raises(OrderNotFound, match="ffff"):
-        lifecycle.flag_order("f" * 32, reason="x", detail="", cause=API)
+        review.flag_order("f" * 32, reason="x", detail="", cause=API)
 
 
 def test_a_new_epoch_is_another_word() -> None:
@@ -263,7 +263,7 @@ def test_a_new_epoch_is_another_word() -> None:
 
 def test_events_carry_their_cause() -> None:
     order = an_order()
-    lifecycle.flag_order(order.ref, reason="x", detail="y", cause=STAFF)
+    review.flag_order(order.ref, reason="x", detail="y", cause=STAFF)
 
     row = OrderEvent.objects.get(order=order, version=2)
     flag = events.decode(row.type, row.schema, row.data)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from orders.commands import provider_calls
-from orders.commands.lifecycle import apply_snapshot
+from orders.commands.snapshots import apply_snapshot
 from orders.domain.errors import (
     IdempotencyConflict,
     IllegalMove,

@@ -5,7 +5,7 @@ Each row is written from the design: the verdict, and the steps as `move:event` 
 
 from typing import Any
 
-from orders.domain.decisions import Held
+from orders.domain.decisions import CurrentPayment
 from orders.domain.states import State
 from orders.payments.base import (
     DisputeStatus,
@@ -18,7 +18,7 @@ from orders.payments.base import (
 APPLY, NOTHING_NEW, STEP_BACK, MISMATCH = "apply", "nothing_new", "step_back", "mismatch"
 
 
-def held(status: str = "pending", order: str = "awaiting_payment", **values: Any) -> Held:
+def held(status: str = "pending", order: str = "awaiting_payment", **values: Any) -> CurrentPayment:
     """A payment of 1000 EUR; `captured` and `refunded` are also the order's, if that says nothing else."""
     captured, refunded = values.pop("captured", 0), values.pop("refunded", 0)
     defaults: dict[str, Any] = {
@@ -36,10 +36,10 @@ def held(status: str = "pending", order: str = "awaiting_payment", **values: Any
         "is_cancelling": False,
     }
     fields = defaults | {"captured": captured, "refunded": refunded} | values
-    return Held(status=status, order_state=State(order), **fields)
+    return CurrentPayment(status=status, order_state=State(order), **fields)
 
 
-def paid(order: str = "paid", **values: Any) -> Held:
+def paid(order: str = "paid", **values: Any) -> CurrentPayment:
     return held("captured", order, captured=1_000, **values)
 
 
@@ -75,7 +75,7 @@ OPEN, WIN, LOSE = (
 )
 LATE = ["payment.captured_late", "flag late_payment"]
 
-ROWS: dict[str, tuple[Held, Snapshot, str, list[str]]] = {
+ROWS: dict[str, tuple[CurrentPayment, Snapshot, str, list[str]]] = {
     # the ordinary way
     "the create answer": (held("intended", "created"), told("pending"), APPLY, [START]),
     "a second try after a failure": (held("intended", "failed"), told("pending"), APPLY, [START]),

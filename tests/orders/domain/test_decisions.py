@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orders.domain.decisions import Decision, Held, Verdict, decide
+from orders.domain.decisions import CurrentPayment, Decision, Verdict, decide
 from orders.domain.events import (
     DisputeOpened,
     Event,
@@ -31,7 +31,9 @@ def _step(move: str | None, event: Event) -> str:
 
 
 @pytest.mark.parametrize(("we_hold", "they_say", "verdict", "steps"), ROWS.values(), ids=[*ROWS])
-def test_the_rules(we_hold: Held, they_say: Snapshot, verdict: str, steps: list[str]) -> None:
+def test_the_rules(
+    we_hold: CurrentPayment, they_say: Snapshot, verdict: str, steps: list[str]
+) -> None:
     decision = decide(we_hold, they_say)
 
     assert shape(decision) == (verdict, steps)
@@ -40,7 +42,7 @@ def test_the_rules(we_hold: Held, they_say: Snapshot, verdict: str, steps: list[
 
 @pytest.mark.parametrize(("we_hold", "they_say", "verdict", "steps"), ROWS.values(), ids=[*ROWS])
 def test_whatever_is_applied_is_legal_from_step_to_step(
-    we_hold: Held, they_say: Snapshot, verdict: str, steps: list[str]
+    we_hold: CurrentPayment, they_say: Snapshot, verdict: str, steps: list[str]
 ) -> None:
     moves = [step.move for step in decide(we_hold, they_say).steps if step.move]
 
@@ -50,7 +52,7 @@ def test_whatever_is_applied_is_legal_from_step_to_step(
         states = set(MOVES[move].targets)
 
 
-def events_of(we_hold: Held, they_say: Snapshot) -> list[Event]:
+def events_of(we_hold: CurrentPayment, they_say: Snapshot) -> list[Event]:
     return [step.event for step in decide(we_hold, they_say).steps]
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders.commands import expiry, lifecycle
+from orders.commands import expiry, lifecycle, review, snapshots
 from orders.domain import events, projection, states
 from orders.domain.errors import OrderError
 from orders.journal import verify, writer
@@ -127,7 +127,7 @@ def test_whatever_providers_say_the_row_is_what_the_events_say(
         if who < len(payments):
             payment = payments[who]
             seen = Order.objects.get(pk=order.pk).version if values["captured"] else None
-            lifecycle.apply_snapshot(payment.pk, told(payment, word, **values), API, seen=seen)
+            snapshots.apply_snapshot(payment.pk, told(payment, word, **values), API, seen=seen)
         else:
             _meddle(order.ref, word)
 
@@ -144,9 +144,9 @@ def _meddle(ref: str, word: str) -> None:
         elif word == "expired":
             expiry.expire_order(ref, now=timezone.now() + timedelta(days=9), cause=API)
         elif word == "captured":
-            lifecycle.accept_late_payment(ref, reason="", cause=API)
+            review.accept_late_payment(ref, reason="", cause=API)
         else:
-            lifecycle.clear_review(ref, reason="", cause=API)
+            review.clear_review(ref, reason="", cause=API)
     except OrderError:
         pass  # not possible now; the next one may be
 

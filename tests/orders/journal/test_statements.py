@@ -1,4 +1,4 @@
-"""What the door locks is what has become of it meanwhile, and a callback costs few statements."""
+"""What is locked is what has become of it meanwhile, and a callback costs few statements."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from orders.commands import lifecycle
+from orders.commands import snapshots
 from orders.models import CallbackReceipt, Order, Payment
 from orders.models.rows import fetch
 from tests.builders import (
@@ -74,8 +74,8 @@ def test_who_waited_for_the_lock_sees_the_payment_as_it_has_become() -> None:
     snapshot = told(payment, "captured")
 
     outcome, _ = _while_it_waits(
-        lambda: lifecycle.apply_snapshot(payment.pk, snapshot, API),
-        first=lambda: lifecycle.apply_snapshot(payment.pk, snapshot, API),
+        lambda: snapshots.apply_snapshot(payment.pk, snapshot, API),
+        first=lambda: snapshots.apply_snapshot(payment.pk, snapshot, API),
     )
 
     assert outcome == "nothing_new"

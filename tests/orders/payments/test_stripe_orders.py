@@ -1,4 +1,4 @@
-"""An order that is paid by Stripe, from our front door to Stripe's and back: what callbacks and checks make of it."""
+"""An order that is paid by Stripe, from our view to Stripe's and back: what callbacks and checks make of it."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from orders.callbacks import intake
-from orders.commands import lifecycle, provider_calls, refresh
+from orders.commands import lifecycle, provider_calls, refresh, snapshots
 from orders.domain.cause import Cause, Source
 from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Order, Payment
@@ -53,7 +53,7 @@ class Shop:
         return eventually(found, saying=f"{kind} had come")[0]
 
     def deliver(self, kind: str) -> str:
-        """Hand the callback to our front door; gives what became of it."""
+        """Hand the callback to our view; gives what became of it."""
         came = self.callback(kind)
         answer = post(came.body, {"Stripe-Signature": came.headers["stripe-signature"]}, "stripe")
         assert answer.status_code == 200
@@ -142,7 +142,7 @@ def test_what_was_said_before_the_payment_got_its_new_name_is_no_mismatch(shop: 
     shop.deliver("checkout.session.completed")
     paid = shop.payment.provider_ref
 
-    outcome, _ = lifecycle.apply_snapshot(shop.payment.pk, before, API)
+    outcome, _ = snapshots.apply_snapshot(shop.payment.pk, before, API)
 
     assert (outcome, shop.flags) == (Outcome.ASKING, [])
     assert shop.payment.provider_ref == paid

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from orders.models import Payment, PaymentCheck, Refund
 from orders.schedule import checks
-from orders.schedule.checks import Claim, Look
+from orders.schedule.checks import CheckResult, Claim
 from orders.schedule.profiles import (
     DAY,
     HOUR,
@@ -94,8 +94,12 @@ class TestNoting:
         payment, claim = claimed()
         now = timezone.now()
 
-        checks.note(
-            payment.pk, Look(found="nothing_new", detail="…", took_ms=12), RECONCILER, now, claim
+        checks.record_check(
+            payment.pk,
+            CheckResult(found="nothing_new", detail="…", took_ms=12),
+            RECONCILER,
+            now,
+            claim,
         )
 
         log = PaymentCheck.objects.values("found", "detail", "source", "actor", "took_ms").get()
@@ -110,9 +114,9 @@ class TestNoting:
     @pytest.mark.parametrize("found", ["rate_limited", "unavailable"])
     def test_an_outage_or_a_429_uses_up_no_attempt(self, found: str) -> None:
         payment, claim = claimed()
-        look = Look(found=found, is_attempt=False, retry_after=100.0)
+        look = CheckResult(found=found, is_attempt=False, retry_after=100.0)
 
-        checks.note(payment.pk, look, RECONCILER, timezone.now(), claim)
+        checks.record_check(payment.pk, look, RECONCILER, timezone.now(), claim)
 
         assert 99 * SECOND < waits(payment) < 121 * SECOND
         assert payment.step == 0
@@ -120,16 +124,16 @@ class TestNoting:
     @pytest.mark.parametrize(
         "look",
         [
-            Look(found="unavailable", is_attempt=False, retry_after=100.0),
-            Look(found="rate_limited", is_attempt=False),
-            Look(found="error"),
-            Look(found="not_found"),
-            Look(found="malformed"),
+            CheckResult(found="unavailable", is_attempt=False, retry_after=100.0),
+            CheckResult(found="rate_limited", is_attempt=False),
+            CheckResult(found="error"),
+            CheckResult(found="not_found"),
+            CheckResult(found="malformed"),
         ],
         ids=lambda look: look.found,
     )
     def test_a_closed_payment_that_somebody_heard_of_is_asked_about_until_there_is_an_answer(
-        self, look: Look
+        self, look: CheckResult
     ) -> None:
         payment, _ = claimed()
         tell(payment, "captured")
@@ -139,11 +143,13 @@ class TestNoting:
         for _ in range(3):
             Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
             (claim,) = checks.claim_due(timezone.now(), 1)
-            is_over = checks.note(payment.pk, look, RECONCILER, timezone.now(), claim)
+            is_over = checks.record_check(payment.pk, look, RECONCILER, timezone.now(), claim)
             assert (waits(payment) > 5 * SECOND, is_over) == (True, False)
 
         (claim,) = checks.claim_due(timezone.now() + DAY, 1)
-        checks.note(payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim)
+        checks.record_check(
+            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+        )
         payment.refresh_from_db()
         assert payment.next_check_at is None
 
@@ -153,8 +159,8 @@ class TestNoting:
         for looks in range(1, 100):  # noqa: B007 — counted
             Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
             (claim,) = checks.claim_due(timezone.now(), 1)
-            look = Look(found="malformed")
-            if checks.note(payment.pk, look, RECONCILER, timezone.now(), claim):
+            look = CheckResult(found="malformed")
+            if checks.record_check(payment.pk, look, RECONCILER, timezone.now(), claim):
                 break
 
         assert looks == len(PROFILES[Profile.UNKNOWN])
@@ -164,7 +170,9 @@ class TestNoting:
         hurried = timezone.now()
         Payment.objects.filter(pk=payment.pk).update(next_check_at=hurried)
 
-        checks.note(payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim)
+        checks.record_check(
+            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+        )
 
         payment.refresh_from_db()
         assert (payment.next_check_at, payment.step) == (hurried, 0)
@@ -174,7 +182,9 @@ class TestNoting:
         Payment.objects.filter(pk=payment.pk).update(step=5)
 
         tell(payment, "processing")
-        checks.note(payment.pk, Look(found="applied"), RECONCILER, timezone.now(), claim)
+        checks.record_check(
+            payment.pk, CheckResult(found="applied"), RECONCILER, timezone.now(), claim
+        )
 
         assert waits(payment) < 13 * SECOND
         assert payment.step == 0
@@ -182,7 +192,9 @@ class TestNoting:
     def test_a_look_that_was_not_claimed_leaves_the_timetable_alone(self) -> None:
         payment, claim = claimed()
 
-        checks.note(payment.pk, Look(found="nothing_new"), STAFF, timezone.now(), None)
+        checks.record_check(
+            payment.pk, CheckResult(found="nothing_new"), STAFF, timezone.now(), None
+        )
 
         payment.refresh_from_db()
         assert (payment.next_check_at, payment.step) == (claim.until, 0)
@@ -192,7 +204,9 @@ class TestNoting:
         payment, claim = claimed()
         (taken_over,) = checks.claim_due(claim.until, 1)
 
-        checks.note(payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim)
+        checks.record_check(
+            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+        )
 
         payment.refresh_from_db()
         assert payment.next_check_at == taken_over.until
@@ -201,8 +215,8 @@ class TestNoting:
         payment, claim = claimed()
         Payment.objects.filter(pk=payment.pk).update(step=len(PROFILES[Profile.WAITING]) - 1)
 
-        is_over = checks.note(
-            payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim
+        is_over = checks.record_check(
+            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
         )
 
         payment.refresh_from_db()
@@ -212,8 +226,8 @@ class TestNoting:
         payment, claim = claimed()
         Payment.objects.filter(pk=payment.pk).update(status="cancelled")
 
-        is_over = checks.note(
-            payment.pk, Look(found="nothing_new"), RECONCILER, timezone.now(), claim
+        is_over = checks.record_check(
+            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
         )
 
         payment.refresh_from_db()

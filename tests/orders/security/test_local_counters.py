@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from orders.security import rate_limits
 from orders.security.local_counters import Tally
-from orders.security.rate_limits import Door, TooMany
+from orders.security.rate_limits import LimitScope, TooMany
 from tests.waiting import eventually
 
 HOUR = 3_600
@@ -128,22 +128,24 @@ def test_an_error_while_it_is_shared_does_not_end_the_sharing(shared: Shared) ->
     eventually(lambda: shared.counts)
 
 
-@pytest.mark.parametrize("door", [Door.CALLBACK, Door.HANDSHAKE])
-def test_callbacks_and_handshakes_are_counted_in_valkey_too(door: Door, settings: Settings) -> None:
-    settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, door: "9/minute"}
-    rate_limits.admit(door, "somebody")
+@pytest.mark.parametrize("scope", [LimitScope.CALLBACK, LimitScope.HANDSHAKE])
+def test_callbacks_and_handshakes_are_counted_in_valkey_too(
+    scope: LimitScope, settings: Settings
+) -> None:
+    settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, scope: "9/minute"}
+    rate_limits.admit(scope, "somebody")
 
     counted = rate_limits._shared().storage
-    names = eventually(lambda: list(counted.storage.keys(f"*{door}/somebody*")))
+    names = eventually(lambda: list(counted.storage.keys(f"*{scope}/somebody*")))
 
     assert len(names) == 1
 
 
 def test_who_comes_too_often_is_told_when_to_come_back(settings: Settings) -> None:
     settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, "callback": "1/minute"}
-    rate_limits.admit(Door.CALLBACK, "house", "another")
+    rate_limits.admit(LimitScope.CALLBACK, "house", "another")
 
     with pytest.raises(TooMany) as many:
-        rate_limits.admit(Door.CALLBACK, "house", "another")
+        rate_limits.admit(LimitScope.CALLBACK, "house", "another")
 
     assert 1 <= many.value.retry_after <= 60

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from orders import access
-from orders.commands import lifecycle, provider_calls
+from orders.commands import provider_calls, review
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderNotFound
 from orders.models import CallbackReceipt, Payment
@@ -82,10 +82,10 @@ def test_a_flag_stands_with_its_reason_until_it_is_cleared(provider: SandboxProc
     order, _ = begun()
     staff = Cause(Source.STAFF, "ada")
     for reason in ("mismatch", "overpaid"):
-        lifecycle.flag_order(order.ref, reason=reason, detail=f"because of {reason}", cause=staff)
+        review.flag_order(order.ref, reason=reason, detail=f"because of {reason}", cause=staff)
     flagged = explain(order.ref)
-    lifecycle.clear_review(order.ref, reason="seen", cause=staff)
-    lifecycle.flag_order(order.ref, reason="mismatch", detail="again", cause=staff)
+    review.clear_review(order.ref, reason="seen", cause=staff)
+    review.flag_order(order.ref, reason="mismatch", detail="again", cause=staff)
 
     told = explain(order.ref)
 
@@ -98,7 +98,7 @@ def test_a_state_is_as_old_as_the_event_that_brought_it(provider: SandboxProcess
     order, _ = begun()
     before = explain(order.ref)
 
-    lifecycle.flag_order(order.ref, reason="mismatch", detail="-", cause=API)
+    review.flag_order(order.ref, reason="mismatch", detail="-", cause=API)
 
     assert explain(order.ref).since == before.since
 

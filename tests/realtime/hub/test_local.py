@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from orders.commands import lifecycle
+from orders.commands import review
 from orders.domain.cause import Cause, Source
 from orders.models import Order
 from realtime.hub import local
@@ -15,7 +15,7 @@ API = Cause(Source.API, "shop")
 
 
 def flag(order: Order, number: int) -> None:
-    lifecycle.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
+    review.flag_order(order.ref, reason=f"test_{number}", detail="", cause=API)
 
 
 async def test_a_page_sees_what_its_own_process_committed_while_valkey_and_worker_are_away(

@@ -1,11 +1,11 @@
-"""The one door for what a provider says: applied once, never on a mismatch, and a conflict only when it was asked."""
+"""The one entry for what a provider says: applied once, never on a mismatch, and a conflict only when it was asked."""
 
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from orders.commands import lifecycle
+from orders.commands import snapshots
 from orders.models import Order, OrderEvent, Payment
 from tests.builders import (
     API,
@@ -105,7 +105,7 @@ def test_a_look_that_is_logged_meanwhile_is_not_overwritten() -> None:
             Payment.objects.filter(pk=payment.pk).update(last_checked_at=asked_at)
             return ""
 
-    lifecycle.apply_snapshot(payment.pk, told(payment, "failed", failure_code=Slow("x")), API)
+    snapshots.apply_snapshot(payment.pk, told(payment, "failed", failure_code=Slow("x")), API)
 
     payment.refresh_from_db()
     assert (payment.status, payment.last_checked_at) == ("failed", asked_at)
@@ -116,7 +116,7 @@ def test_two_answers_at_once_are_applied_once() -> None:
     payment = a_payment(order, "pending")
     snapshot = told(payment, "captured")
 
-    results = at_once(*[lambda: lifecycle.apply_snapshot(payment.pk, snapshot, API)[0]] * 4)
+    results = at_once(*[lambda: snapshots.apply_snapshot(payment.pk, snapshot, API)[0]] * 4)
 
     assert refused(results) == []
     assert sorted(map(str, results)) == ["applied", "nothing_new", "nothing_new", "nothing_new"]
