@@ -9,6 +9,14 @@ from dataclasses import dataclass
 PARTS = ("worker", "beat", "valkey", "web_1", "web_2", "postgres")
 EVERY = 2.5  # seconds between two kills, more or less
 LONGEST_DOWN = 3.0  # seconds that a part stays dead before it is started again
+# Besides the kills, once in each run, and how long at most (seconds); in a short run a part of that.
+TROUBLES = {
+    "guest_flood": 20.0,  # one guest's sockets ask for orders that nobody has
+    "postgres_outage": 70.0,
+    "proxy_404": 25.0,  # as a proxy does while what is behind it is deployed
+    "valkey_readonly": 20.0,  # as after a failover that made it a replica
+    "worker_skewed": 30.0,  # its clock is a minute ahead, or behind
+}
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,13 @@ class Kill:
     part: str
     down: float
     manner: str = "kill"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    at: float  # seconds after the start
+    name: str
+    lasts: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,21 @@ def kills(seed: int, seconds: float) -> list[Kill]:
             manner=rng.choice(("kill", "immediate")) if part == "postgres" else "kill",
         )
         for number, part in enumerate(rounds[:count])
+    ]
+
+
+def troubles(seed: int, seconds: float) -> list[Trouble]:
+    """Each once, spread over the first half of the run, so that all are over by its end."""
+    rng = random.Random(f"troubles:{seed}")
+    names = rng.sample(sorted(TROUBLES), len(TROUBLES))
+    width = seconds * 0.5 / len(names)
+    return [
+        Trouble(
+            at=round(seconds * 0.05 + width * (number + rng.random()), 3),
+            name=name,
+            lasts=round(min(TROUBLES[name], seconds * 0.4), 3),
+        )
+        for number, name in enumerate(names)
     ]
 
 

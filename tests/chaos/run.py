@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from tests.chaos import plan, records
 from tests.chaos.gossip import Gossip
 from tests.chaos.load import Load
 from tests.chaos.pages import Page, Track, stop
-from tests.chaos.town import READY_WITHIN, Town
+from tests.chaos.town import READY_WITHIN, Town, libfaketime
+from tests.chaos.troubles import Troubles
 from tests.chaos.verdict import Verdict, judge
 from tests.chaos.wires import Wire
 from tests.sandbox import ROOT
@@ -48,6 +49,8 @@ class Outcome:
     pages: int = 0
     frames: int = 0
     kills: Counter[str] = field(default_factory=Counter)
+    troubles: Counter[str] = field(default_factory=Counter)
+    ended_by_themselves: dict[str, int] = field(default_factory=dict)  # parts, and how often
     unbacked: list[str] = field(default_factory=list)  # callbacks answered 2xx, without a receipt
     is_verified: bool = True
     hints: int = 0  # that the worker gave away; without any, nothing was tried
@@ -63,6 +66,8 @@ class Outcome:
             "pages": self.pages,
             "frames": self.frames,
             "kills": {part: self.kills[part] for part in plan.PARTS},
+            "troubles": {name: self.troubles[name] for name in plan.TROUBLES},
+            "ended_by_themselves": self.ended_by_themselves,
             "lost": self.verdict.lost,
             "doubled": self.verdict.doubled,
             "out_of_order": self.verdict.out_of_order,
@@ -89,7 +94,7 @@ class Run:
         try:
             await eventually_async(lambda: len(load.orders) >= 10, READY_WITHIN)
             async with self._pages(load) as pages:
-                await self._go_wrong()
+                troubles = await self._go_wrong([page.wire for page in pages])
                 self._say("the faults are over")
                 await stop(drivers)
                 self._is_over.set()
@@ -104,7 +109,7 @@ class Run:
             )
             self._say(f"visits ended: {dict(endings)}")
             outcome = await asyncio.to_thread(self._judge, pages)
-            outcome.hints = gossip.heard
+            outcome.hints, outcome.troubles = gossip.heard, troubles
             return outcome
         finally:
             await stop([*drivers, *telling])
@@ -130,12 +135,25 @@ class Run:
         ports = [web.port for web in self._town.webs]
         return lambda: rng.sample(ports, len(ports))
 
-    async def _go_wrong(self) -> None:
+    async def _go_wrong(self, wires: Sequence[Wire]) -> Counter[str]:
+        """Returns what there was besides kills."""
+        seed, seconds = self._amounts.seed, self._amounts.seconds
         locks = {part: asyncio.Lock() for part in plan.PARTS}
+        troubles = Troubles(self._town, wires, locks, self._say)
+        await troubles.prepare()
         async with asyncio.TaskGroup() as deeds:
-            for kill in plan.kills(self._amounts.seed, self._amounts.seconds):
+            for kill in plan.kills(seed, seconds):
                 deeds.create_task(self._kill(kill, locks[kill.part]))
-            deeds.create_task(asyncio.sleep(self._amounts.seconds))
+            for trouble in plan.troubles(seed, seconds):
+                if trouble.name == "worker_skewed" and libfaketime() is None:
+                    self._say(
+                        "left out: worker_skewed takes libfaketime (apt-get install faketime)"
+                    )
+                    continue
+                deeds.create_task(troubles.meet(trouble, self._began))
+            deeds.create_task(asyncio.sleep(seconds))
+        self._say(f"the flood asked for {troubles.unknown_orders:,} orders that nobody has")
+        return troubles.had
 
     async def _kill(self, kill: plan.Kill, lock: asyncio.Lock) -> None:
         await asyncio.sleep(max(0.0, self._began + kill.at - time.monotonic()))
@@ -180,6 +198,7 @@ class Run:
             pages=len(pages),
             frames=sum(page.frames for page in pages),
             kills=self.kills,
+            ended_by_themselves=self._town.ended_by_themselves(),
             unbacked=records.acknowledged_but_not_committed(data, self._database),
             is_verified=self._verify(),
         )

@@ -42,6 +42,8 @@ def test_ten_seconds_of_chaos_lose_nothing(harness: "subprocess.Popen[str]") -> 
     assert f"SEED={SEED}" in said
     result = json.loads(said.splitlines()[-1].removeprefix("CHAOS "))
     assert set(result["kills"].values()) == {1}
+    left_out = {name for name, times in result["troubles"].items() if times == 0}
+    assert left_out <= (set() if "CI" in os.environ else {"worker_skewed"})
     assert result["pages"] == 60
     assert result["frames"] > result["events"] > 0
     for kind in ("lost", "doubled", "out_of_order", "callbacks_acknowledged_but_not_committed"):

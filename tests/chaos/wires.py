@@ -22,6 +22,7 @@ class Wire:
         self._flows = asyncio.Event()
         self._flows.set()
         self._swallows = False
+        self._answers_404 = False
         self.port = 0
 
     async def open(self) -> None:
@@ -47,6 +48,14 @@ class Wire:
         """A black hole, until it is cut: nothing is closed, and nothing arrives."""
         self._swallows = True
 
+    def lose_target(self) -> None:
+        """Until `find_target`, answer everything with 404 in plain text, as a proxy with nothing behind it."""
+        self._answers_404 = True
+        self.cut()
+
+    def find_target(self) -> None:
+        self._answers_404 = False
+
     def hold(self) -> None:
         """Stop forwarding, until `flow`; then everything arrives, late."""
         self._flows.clear()
@@ -56,6 +65,10 @@ class Wire:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        if self._answers_404:
+            await _answer_404(reader, writer)
+            self._writers.discard(writer)
+            return
         for target in self._targets():
             with suppress(OSError):
                 far_reader, far_writer = await _connect(target)
@@ -88,3 +101,14 @@ async def _connect(target: int | str) -> tuple[asyncio.StreamReader, asyncio.Str
     if isinstance(target, str):
         return await asyncio.open_unix_connection(target)
     return await asyncio.open_connection("127.0.0.1", target)
+
+
+async def _answer_404(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 19\r\n"
+            b"Connection: close\r\n\r\n404 page not found\n"
+        )
+        await writer.drain()
+    writer.close()
