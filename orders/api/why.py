@@ -31,13 +31,17 @@ class WhyOut(Schema):
     receipts: list[ReceiptStory]
 
 
-@router.get("/orders/{ref}/why", response={200: WhyOut, **ERRORS}, summary="Why is it as it is?")
+@router.get(
+    "/orders/{ref}/why",
+    response={200: WhyOut, **ERRORS},
+    summary="Why is this order in this state?",
+)
 def why(
     request: HttpRequest, ref: Path[Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]]
 ) -> Explanation:
-    """What is known of the order, from whom and when; when each payment is looked at next, and why then.
+    """What is known of the order, its source and when; when each payment is checked next, and why then. In English.
 
-    For services and staff who may read every order: it tells more than a customer should see.
+    For services and staff who may read every order: it shows more than a customer should see.
     """
     principal: Principal = request.auth  # type: ignore[attr-defined]
     principal.need(Scope.READ_ORDERS)

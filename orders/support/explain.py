@@ -1,20 +1,24 @@
-"""Why an order is as it is, and why nothing changes: what we know, who said so, what is looked at next and why then.
+"""Why an order is in its state, and why nothing changes: what we know, from which source, and when the next check is.
 
-Read from the rows in a few queries; asks no provider. The words are made by pure functions of the values.
+Read from the rows in a few queries; asks no provider. The texts are in the active language, made by pure functions of
+the values; the API's are English, as everything under /api/ is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from orders.domain.errors import OrderNotFound
 from orders.domain.money import written
-from orders.domain.states import UNPAID
+from orders.domain.states import UNPAID, State
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment, PaymentCheck
 from orders.payments.base import RefundStatus
-from orders.schedule.profiles import DAY, HOUR, MINUTE, PROFILES, Profile
+from orders.schedule.profiles import PROFILES, Profile
+from orders.support import labels
 from orders.support.explanation import (
     Explanation,
     LastLook,
@@ -23,43 +27,38 @@ from orders.support.explanation import (
     ReceiptStory,
     StandingFlag,
 )
+from orders.support.labels import Text
+from orders.support.relative_time import ago, ahead
 
-RECEIPTS = 20  # the newest that are told
+RECEIPTS = 20  # the newest that are listed
 
-_SAID_BY = {
-    "api": "a service of yours",
-    "callback": "a callback of the provider",
-    "reconciler": "the provider, when the reconciler asked it",
-    "staff": "staff",
-    "system": "Ordercast itself",
+_POSTPONED = {"unavailable", "rate_limited"}
+_STATE: Mapping[str, Text] = {
+    State.CREATED: _("Order created %(ago)s."),
+    State.AWAITING_PAYMENT: _("Payment started %(ago)s, not completed yet."),
+    State.PROCESSING: _("Payment submitted %(ago)s, not confirmed by the bank yet."),
+    State.AUTHORISED: _("Authorised %(ago)s, not yet captured."),
+    State.PAID: _("Paid %(ago)s."),
+    State.PARTIALLY_REFUNDED: _("Partially refunded %(ago)s."),
+    State.REFUNDED: _("Refunded %(ago)s."),
+    State.DISPUTED: _("Disputed %(ago)s."),
+    State.CHARGED_BACK: _("Charged back %(ago)s."),
+    State.FAILED: _("Payment failed %(ago)s."),
+    State.CANCELLED: _("Cancelled %(ago)s."),
+    State.EXPIRED: _("Expired %(ago)s."),
 }
-_FOUND = {
-    "applied": "something new, which was applied",
-    "nothing_new": "nothing new",
-    "asking": "something out of step, so it is asked again",
-    "conflict": "something that contradicts what we hold",
-    "mismatch": "another amount, currency or reference than ours",
-    "not_found": "that the provider does not know the payment",
-    "unavailable": "no provider: it did not answer",
-    "rate_limited": "no answer: the provider had been asked too often",
-    "ambiguous": "no answer to a call that may have been done",
-    "refused": "a refusal",
-    "malformed": "an answer that makes no sense",
-    "error": "a defect or a provider that is not configured",
-}
-_PUT_OFF = {"unavailable", "rate_limited"}
-_WHY = {
-    Profile.WAITING: "a customer is waiting",
-    Profile.UNKNOWN: "a call of ours was never answered",
-    Profile.OFFLINE: "this way of paying settles in days",
-    Profile.AUTHORISED: "money is held and not taken",
-    Profile.REFUND: "a refund or a dispute is open",
-    Profile.FAILED: "it failed, and the customer may try again at the provider",
+_WHY: Mapping[Profile, Text] = {
+    Profile.WAITING: _("a customer is waiting"),
+    Profile.UNKNOWN: _("a request to the provider was never answered"),
+    Profile.OFFLINE: _("this payment method takes days to settle"),
+    Profile.AUTHORISED: _("authorised, not yet captured"),
+    Profile.REFUND: _("a refund or a dispute is open"),
+    Profile.FAILED: _("the payment failed, and the customer may retry at the provider"),
 }
 
 
 def explain(ref: str) -> Explanation:
-    """All of it for one order. Raises `OrderNotFound`."""
+    """All of it for one order, in the active language. Raises `OrderNotFound`."""
     order = Order.objects.filter(ref=ref).first()
     if order is None:
         raise OrderNotFound(ref)
@@ -75,7 +74,7 @@ def explain(ref: str) -> Explanation:
         event=moved.type,
         source=moved.source,
         actor=moved.actor,
-        said_by=_SAID_BY.get(moved.source, moved.source),
+        said_by=str(labels.source(moved.source)),
         flags=flags,
         payments=payments,
         receipts=receipts,
@@ -133,31 +132,38 @@ def _last_look(check: PaymentCheck) -> LastLook:
         source=check.source,
         actor=check.actor,
         found=check.found,
-        words=_FOUND.get(check.found, check.found),
+        words=str(labels.of(check.found)),
         detail=check.detail,
     )
 
 
 def next_look(payment: Payment, last_found: str, now: datetime) -> NextLook:
-    """When the payment is looked at next, and why then."""
+    """When the payment is checked next, and why then."""
     profile = Profile(payment.profile)
     steps = len(PROFILES[profile])
     step = min(payment.step + 1, steps)
     if payment.next_check_at is None:
         words = _never(payment, steps)
     elif payment.next_check_at <= now:
-        words = f"now, with the next tick: {_WHY[profile]}"
-    elif last_found in _PUT_OFF:
-        words = f"put off without using up a step, because the last look found {_FOUND[last_found]}"
+        words = str(_WHY[profile])
+    elif last_found in _POSTPONED:
+        cause = labels.of(last_found)
+        words = gettext("postponed without using up a step (%(cause)s)") % {"cause": cause}
     else:
-        words = f"step {step} of {steps}, because {_WHY[profile]}"
+        words = gettext("step %(step)d of %(steps)d, %(why)s") % {
+            "step": step,
+            "steps": steps,
+            "why": _WHY[profile],
+        }
     return NextLook(at=payment.next_check_at, profile=profile, step=step, steps=steps, words=words)
 
 
 def _never(payment: Payment, steps: int) -> str:
     if payment.step >= steps:
-        return f"none is planned: all {steps} steps were taken; staff can still ask"
-    return "none is planned: nothing is open here; the provider's nightly list is still compared"
+        return gettext(
+            "No further check scheduled: all %(steps)d steps are done; staff can still force a refresh"
+        ) % {"steps": steps}
+    return gettext("No further check scheduled; nightly reconciliation still applies")
 
 
 def receipts_about(payments: Mapping[int, str], limit: int) -> list[CallbackReceipt]:
@@ -198,42 +204,54 @@ def _why(
     receipts: Sequence[ReceiptStory],
     now: datetime,
 ) -> list[str]:
-    """The paragraph's sentences: where it stands, who is called, what was heard, what was asked, what comes."""
-    state = order.state.replace("_", " ")
-    who = _SAID_BY.get(moved.source, moved.source)
-    said = [f"The order is {state} since {_ago(now - moved.at)} ago; that came from {who}."]
-    said += [f"A person is called: {flag.detail} ({flag.reason})." for flag in flags]
+    """The paragraph's sentences: its state, what needs attention, callbacks, checks so far, and the next check.
+
+    What was written down when it happened (a flag's detail) stays as it was written.
+    """
+    said = [
+        str(_STATE[State(order.state)]) % {"ago": ago(now - moved.at)},
+        gettext("Source: %(source)s.") % {"source": labels.source(moved.source)},
+    ]
+    said += [
+        gettext("Needs attention: %(flag)s – %(detail)s.")
+        % {"flag": labels.flag(flag.reason), "detail": flag.detail}
+        for flag in flags
+    ]
     if order.is_cancelling:
-        said.append("It is being cancelled, which the provider has yet to confirm.")
+        said.append(gettext("Cancellation requested; waiting for the provider to confirm."))
     if not payments:
-        said.append("Nobody has tried to pay yet, so there is no provider to ask.")
+        said.append(gettext("No payment attempt yet, so there is no provider to check with."))
         return said
     if not receipts and order.state in UNPAID:
-        said.append("No callback has come for it.")
+        said.append(gettext("No callback received yet."))
     return said + [each for payment in payments for each in _about(payment, order.currency, now)]
 
 
 def _about(payment: PaymentStory, currency: str, now: datetime) -> list[str]:
-    name = f"Payment {payment.ref[:8]} at {payment.provider} is {payment.status}"
-    look = payment.last_look
-    asked = (
-        f"{name}; it was last looked at {_ago(now - look.at)} ago, which found {look.words}."
-        if look
-        else f"{name} and has not been looked at yet."
-    )
-    at = payment.next_look.at
-    when = "" if at is None or at <= now else f"in {_ago(at - now)}, "
-    said = [asked, f"Next look: {when}{payment.next_look.words}."]
+    said = [
+        gettext("Payment %(ref)s at %(provider)s: %(status)s.")
+        % {
+            "ref": payment.ref[:8],
+            "provider": payment.provider,
+            "status": labels.of(payment.status),
+        }
+    ]
     if payment.refunded_elsewhere > 0:
         amount = written(payment.refunded_elsewhere, currency)
-        said.insert(1, f"{amount} of it went back without being asked for here.")
+        said.append(gettext("%(amount)s was refunded outside Ordercast.") % {"amount": amount})
+    look = payment.last_look
+    said.append(
+        gettext("Last checked %(ago)s. Result: %(result)s.")
+        % {"ago": ago(now - look.at), "result": look.words}
+        if look
+        else gettext("Not checked yet.")
+    )
+    coming = payment.next_look
+    if coming.at is None:
+        said.append(f"{coming.words}.")
+    elif coming.at <= now:
+        said.append(gettext("Next check due now: %(why)s.") % {"why": coming.words})
+    else:
+        when = ahead(coming.at - now)
+        said.append(gettext("Next check %(when)s: %(why)s.") % {"when": when, "why": coming.words})
     return said
-
-
-def _ago(span: timedelta) -> str:
-    for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        count = span // unit
-        if count:
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    seconds = max(0, int(span.total_seconds()))
-    return f"{seconds} second{'' if seconds == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What can be said of an order: the values that `explaining` finds, and that the API, the admin and `why` show."""
+"""What can be said of an order: the values that `explain` finds, and that the API, the admin and `why` show."""
 
 from dataclasses import dataclass
 from datetime import datetime

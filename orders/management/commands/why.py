@@ -1,4 +1,4 @@
-"""`manage.py why REF`: why is this order as it is, and why does nothing change?"""
+"""`manage.py why REF`: why is this order in this state, and why does nothing change?"""
 
 from argparse import ArgumentParser
 from datetime import datetime
@@ -12,27 +12,27 @@ from orders.support.explanation import Explanation
 
 
 class Command(BaseCommand):
-    help = "Say what is known of an order, from whom and since when, what is looked at next, and why then."
+    help = "Explain why an order is in its state: its flags, payments and callbacks, and the next check."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("ref", help="the order's reference: 32 hex characters")
 
     def handle(self, *args: Any, ref: str, **options: Any) -> None:
         try:
-            told = explain(ref)
+            found = explain(ref)
         except OrderNotFound:
             raise CommandError(f"There is no order {ref}.") from None
-        self.stdout.write("\n".join(_lines(told)))
+        self.stdout.write("\n".join(_lines(found)))
 
 
-def _lines(told: Explanation) -> list[str]:
+def _lines(found: Explanation) -> list[str]:
     lines = [
-        told.why,
+        found.why,
         "",
-        f"state    {told.state} since {_at(told.since)}, by {told.event} ({told.source} {told.actor})",
+        f"state    {found.state} since {_at(found.since)}, by {found.event} ({found.source} {found.actor})",
     ]
-    lines += [f"flag     {flag.reason} since {_at(flag.at)}: {flag.detail}" for flag in told.flags]
-    for payment in told.payments:
+    lines += [f"flag     {flag.reason} since {_at(flag.at)}: {flag.detail}" for flag in found.flags]
+    for payment in found.payments:
         lines.append(
             f"payment  {payment.ref} at {payment.provider} {payment.provider_ref}: {payment.status}"
         )
@@ -42,8 +42,8 @@ def _lines(told: Explanation) -> list[str]:
         coming = payment.next_look
         lines.append(f"  next   {_at(coming.at)}: {coming.words}")
     lines += [
-        f"callback {_at(row.received_at)} {row.kind}: {row.outcome} {row.detail} (came {row.deliveries}×)"
-        for row in told.receipts
+        f"callback {_at(row.received_at)} {row.kind}: {row.outcome} {row.detail} (received {row.deliveries}×)"
+        for row in found.receipts
     ]
     return lines
 

@@ -79,7 +79,7 @@ def test_a_flag_is_put_on_with_a_reason_and_stands_until_it_is_cleared(staff: Cl
     )  # fmt: skip
     assert "Flagged · she called twice" in html
     assert "Not done" in again
-    assert "she called twice (staff)" in seen(
+    assert "Flagged by staff – she called twice." in seen(
         staff.get(f"{LIST}{order.pk}/change/").content.decode()
     )
 

@@ -162,8 +162,8 @@ def test_an_order_says_why_nothing_changes(staff: Client) -> None:
     html = seen(staff.get(f"{LIST}{order.pk}/change/").content.decode())
 
     assert "why does nothing change?" in html
-    assert "No callback has come for it." in html
-    assert "has not been looked at yet" in html
+    assert "No callback received yet." in html
+    assert "Not checked yet." in html
 
 
 def test_raw_data_is_folded_away(staff: Client) -> None:

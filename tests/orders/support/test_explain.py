@@ -4,15 +4,18 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from orders import access
 from orders.commands import provider_calls, review
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderNotFound
+from orders.domain.states import State
 from orders.models import CallbackReceipt, Payment
 from orders.schedule.profiles import PROFILES, Profile
 from orders.support.explain import explain, next_look
+from tests.builders import a_payment, an_order_that_is
+from tests.orders.staff import flagged
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import API, begun, make_due
 from workers import reconciler
@@ -30,9 +33,9 @@ def test_a_waiting_order_says_who_was_asked_and_when_again(provider: SandboxProc
     assert (told.state, told.source, told.actor) == ("awaiting_payment", "api", "shop")
     assert (story.last_look.found, story.last_look.source) == ("nothing_new", "reconciler")
     assert (story.next_look.step, story.next_look.steps) == (2, len(PROFILES[Profile.WAITING]))
-    assert story.next_look.words == "step 2 of 19, because a customer is waiting"
-    assert "No callback has come for it." in told.why
-    assert "found nothing new. Next look: in " in told.why
+    assert story.next_look.words == "step 2 of 19, a customer is waiting"
+    assert "No callback received yet." in told.why
+    assert "Result: No change. Next check in " in told.why
 
 
 def test_an_outage_is_given_as_the_reason_why_a_look_was_put_off(provider: SandboxProcess) -> None:
@@ -41,7 +44,8 @@ def test_an_outage_is_given_as_the_reason_why_a_look_was_put_off(provider: Sandb
     provider.set_faults({"fault": "answer_503", "count": 5})
     reconciler.tick()
 
-    assert "put off without using up a step" in explain(order.ref).payments[0].next_look.words
+    words = explain(order.ref).payments[0].next_look.words
+    assert words == "postponed without using up a step (Provider unavailable)"
 
 
 def test_a_paid_order_says_who_said_so_and_that_nothing_is_open(provider: SandboxProcess) -> None:
@@ -54,7 +58,8 @@ def test_a_paid_order_says_who_said_so_and_that_nothing_is_open(provider: Sandbo
 
     assert (told.state, told.event, told.source) == ("paid", "payment.captured", "reconciler")
     assert told.payments[0].next_look.at is None
-    assert "the provider, when the reconciler asked it" in told.why
+    assert told.why.startswith("Paid just now. Source: Reconciler. ")
+    assert "No further check scheduled; nightly reconciliation still applies." in told.why
 
 
 def test_what_went_back_in_the_providers_console_is_told_apart_from_what_was_asked_for_here(
@@ -74,8 +79,8 @@ def test_what_went_back_in_the_providers_console_is_told_apart_from_what_was_ask
 
     assert [(p.refunded, p.refunded_elsewhere) for p in asked_for.payments] == [(300, 0)]
     assert [(p.refunded, p.refunded_elsewhere) for p in told.payments] == [(550, 250)]
-    assert "2.50" in told.why.partition(" of it went back without being asked for here.")[0][-12:]
-    assert "without being asked" not in asked_for.why
+    assert "€2.50 was refunded outside Ordercast." in told.why
+    assert "outside Ordercast" not in asked_for.why
 
 
 def test_a_flag_stands_with_its_reason_until_it_is_cleared(provider: SandboxProcess) -> None:
@@ -91,7 +96,7 @@ def test_a_flag_stands_with_its_reason_until_it_is_cleared(provider: SandboxProc
 
     assert [flag.reason for flag in flagged.flags] == ["mismatch", "overpaid"]
     assert [(flag.reason, flag.detail) for flag in told.flags] == [("mismatch", "again")]
-    assert "A person is called: again (mismatch)." in told.why
+    assert "Needs attention: Mismatch – again." in told.why
 
 
 def test_a_state_is_as_old_as_the_event_that_brought_it(provider: SandboxProcess) -> None:
@@ -118,10 +123,13 @@ def test_receipts_are_told_also_those_that_came_too_early(provider: SandboxProce
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"step": 19}, "none is planned: all 19 steps were taken; staff can still ask"),
+        (
+            {"step": 19},
+            "No further check scheduled: all 19 steps are done; staff can still force a refresh",
+        ),
         (
             {"step": 2},
-            "none is planned: nothing is open here; the provider's nightly list is still compared",
+            "No further check scheduled; nightly reconciliation still applies",
         ),
     ],
 )
@@ -139,8 +147,35 @@ def test_the_command_tells_the_same(
     call_command("why", order.ref)
 
     printed = capsys.readouterr().out
-    assert printed.startswith("The order is awaiting payment since")
+    assert printed.startswith("Payment started just now, not completed yet.")
     assert payment.ref in printed
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("state", State)
+def test_each_state_has_a_sentence_of_its_own(state: State) -> None:
+    why = explain(an_order_that_is(state).ref).why
+
+    assert "just now" in why.partition(" Source: ")[0]
+
+
+@pytest.mark.usefixtures("database")
+def test_staff_read_it_in_their_language_and_the_api_answers_in_english() -> None:
+    order = flagged(an_order_that_is("paid"))
+    a_payment(order, "captured", profile="waiting")
+    service = {
+        "Authorization": f"Bearer {django_settings.ORDERCAST_SERVICE_TOKEN}",
+        "Accept-Language": "de",
+    }
+
+    with translation.override("de"):
+        german = explain(order.ref)
+    english = Client().get(f"/api/orders/{order.ref}/why", headers=service).json()
+
+    assert german.why.startswith("Bezahlt gerade eben. Quelle: ")
+    assert "Handlungsbedarf: Abweichung – " in german.why
+    assert german.payments[0].next_look.words.startswith("Keine weitere Abfrage geplant;")
+    assert english["why"].startswith("Paid just now. Source: ")
 
 
 @pytest.mark.usefixtures("database")
