@@ -1,4 +1,4 @@
-"""The life of the hub within its process: begun before the first request, and a farewell before the last.
+"""The life of the hub within its process: begun before the first request, and drained before the last.
 
 uvicorn closes every connection as soon as SIGTERM reaches it. So ours is heard first: pages are sent away, spread
 over a few seconds, and then uvicorn's own handler is called. A second signal does not wait.
@@ -11,7 +11,7 @@ import signal
 from types import FrameType
 from typing import Any
 
-from realtime.hub import heartbeat, local
+from realtime.hub import local
 from realtime.hub.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def _drain_on_sigterm(the_hub: Hub) -> None:
         loop.call_soon_threadsafe(begin)
 
     def begin() -> None:
-        draining = asyncio.ensure_future(heartbeat.drain(the_hub, the_hub.timing.drain))
-        # Kept by the hub, which outlives it. However the farewell ends, the process must.
-        the_hub.farewell = draining
+        draining = asyncio.ensure_future(the_hub.drain())
+        # Kept by the hub, which outlives it. However the drain ends, the process must.
+        the_hub.drain_task = draining
         draining.add_done_callback(lambda _: leave(signal.SIGTERM, None))
 
     try:

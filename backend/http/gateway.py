@@ -28,7 +28,7 @@ from realtime import routing
 from realtime.access import origins
 from realtime.endpoints import fast_accept
 from realtime.endpoints.fast_accept import Newcomer
-from realtime.hub import hub
+from realtime.hub.hub import ConnectionRefused
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Doors:
             asked = fast_accept.Handshake(target)
             # Before any token is looked at.
             admit_handshake(address)
-        except (ValueError, Refused, hub.Refused):
+        except (ValueError, Refused, ConnectionRefused):
             return None
         context = copy_context()
         facts = _facts(headers.get(b"x-request-id", ""), address)

@@ -89,16 +89,16 @@ class Access:
     def judged(self, answer: "Answer") -> set[str]:
         """The last step of `visible`: what it comes to.
 
-        What has lapsed stays in `credentials`: the check of standing has still to find it, and to end what it showed.
+        What is invalid stays in `credentials`: the access check has still to find it, and to end what it showed.
         """
-        lapses, seen = answer
-        if not self.credentials - lapses.keys() and Lapse.EXPIRED in lapses.values():
+        invalid, seen = answer
+        if not self.credentials - invalid.keys() and Lapse.EXPIRED in invalid.values():
             raise Denied(Close.TOKEN_EXPIRED, "the token has run out; ask for a new one")
         return seen
 
 
-async def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
-    """Which of these no longer stand: one query for all sockets of a process. Raises the database's errors."""
+async def invalidated(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
+    """Which of these have expired or were revoked: one query for all sockets. Raises the database's errors."""
     return await _threads.run(access.lapsed, many)
 
 
@@ -157,14 +157,14 @@ Answer = tuple[dict[Credentials, Lapse], set[str]]
 
 
 def _seen(asks: Sequence[_Ask]) -> list[Answer]:
-    """For each ask, what has lapsed of its credentials, and what the others let it see."""
-    lapses = access.lapsed(frozenset().union(*(many for many, _ in asks)))
-    if not lapses:
+    """For each ask, which of its credentials are invalid by now, and what the others let it see."""
+    invalid = access.lapsed(frozenset().union(*(many for many, _ in asks)))
+    if not invalid:
         return [({}, _seen_by(many, wanted)) for many, wanted in asks]
     return [
         (
-            {each: lapses[each] for each in many & lapses.keys()},
-            _seen_by(many - lapses.keys(), wanted),
+            {each: invalid[each] for each in many & invalid.keys()},
+            _seen_by(many - invalid.keys(), wanted),
         )
         for many, wanted in asks
     ]

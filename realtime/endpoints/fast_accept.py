@@ -1,4 +1,4 @@
-"""The short way into a socket of orders: what a good handshake comes to, found at once.
+"""The fast way into a socket of orders: what a good handshake comes to, found inline.
 
 A page that comes goes through ASGI as a rule: a task, a queue, and several layers that wrap one another. When pages
 come back by the thousand, that is half of what each one costs. Whoever does not get in by this way is not refused: the
@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r"/ws/orders/(?:(?P<ref>[0-9a-f]{32})/)?(?:\?(?P<query>.*)
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who comes in, and with what; `Denied` is told so once inside. `context`: what log lines say of it."""
+    """Who comes in, and with what; `Denied` hears so once inside. `context`: what log lines say of it."""
 
     asked: Wanted | None
     access: Access | Denied
@@ -45,7 +45,7 @@ class Newcomer:
 
 
 class Handshake:
-    """One that asks for a socket of orders. Raises `ValueError` for another address, and `Refused`."""
+    """One that asks for a socket of orders. Raises `ValueError` for another address, and `ConnectionRefused`."""
 
     def __init__(self, target: str) -> None:
         found = _ADDRESS.fullmatch(target)

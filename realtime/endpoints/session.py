@@ -12,11 +12,13 @@ from typing import Any
 
 from realtime.access.authentication import Access, Answer, Denied
 from realtime.hub import local
-from realtime.hub.hub import Refused, Wish
+from realtime.hub.hub import ConnectionRefused, Wish
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
 from realtime.protocol.messages import (
+    AUTHENTICATION_UNAVAILABLE,
     BARE_PING,
     BARE_PONG,
+    INTERNAL_ERROR,
     MESSAGE_BURST,
     MESSAGES_PER_SECOND,
     ORDERS_FOR_A_MESSAGE,
@@ -59,28 +61,27 @@ def asked_by_address(ref: str, query: Mapping[str, list[str]]) -> Wanted:
 class OrderSocket:
     """Of one order (`asked`, by its address) or of many. `send` is as ASGI's."""
 
-    __slots__ = ("_allowance", "_allowed_at", "_asked", "_pending", "connection")
+    __slots__ = ("_allowance", "_allowed_at", "_asked", "_pending", "connection", "hub")
 
     def __init__(
         self, send: Callable[[Message], Coroutine[Any, Any, None]], asked: Wanted | None
     ) -> None:
-        """Join the hub and say welcome. Raises `Refused`."""
+        """Join the hub and say welcome. Raises `ConnectionRefused`."""
         self._asked = asked
         # Of orders that are being asked about, the message that counts: the last one.
         self._pending: dict[str, list[Wanted]] | None = None
-        self.connection = connection = local.running().connect(send, WEBSOCKET)
+        self.hub = local.running()
+        self.connection = connection = self.hub.connect(send, WEBSOCKET)
         self._allowance, self._allowed_at = float(MESSAGE_BURST), connection.heard_at
         connection.on_refused = self._refuse
-        times = connection.hub.timing
+        times = self.hub.timing
         connection.write(_welcome(times.ping, times.silence))
 
     def enter(self, access: Access) -> None:
         """With what the handshake has shown."""
         self.connection.access = access
         if not access.credentials:  # a cookie alone may be anybody's
-            asyncio.get_running_loop().call_later(
-                self.connection.hub.timing.hello, self._still_unknown
-            )
+            asyncio.get_running_loop().call_later(self.hub.timing.hello, self._still_unknown)
         if not access.is_empty and self._asked is not None:
             self._watch([self._asked])
 
@@ -89,8 +90,8 @@ class OrderSocket:
         try:
             self._hear(text)
         except Exception:
-            logger.exception("a socket's message was not understood, by an error of ours")
-            self.connection.fail(Close.INTERNAL, "an error of ours; come back")
+            logger.exception("handling a client's message failed")
+            self.connection.fail(Close.INTERNAL, INTERNAL_ERROR)
 
     def _hear(self, text: str | None) -> None:
         connection = self.connection
@@ -109,7 +110,7 @@ class OrderSocket:
             return
         try:
             self._obey(parse_client_frame(text))
-        except (BadFrame, Refused, Denied) as wrong:
+        except (BadFrame, ConnectionRefused, Denied) as wrong:
             connection.fail(wrong.code, str(wrong))
 
     def _still_unknown(self) -> None:
@@ -118,7 +119,7 @@ class OrderSocket:
         if self.connection.access.is_empty:
             self._no_credentials()
         else:
-            self.connection.hub.supervisor.spawn(self._log_in_alone(), "log-in")
+            self.hub.supervisor.spawn(self._log_in_alone(), "log-in")
 
     def _no_credentials(self) -> None:
         self.connection.fail(
@@ -145,12 +146,12 @@ class OrderSocket:
                 for ref in frame.orders:
                     if self._pending is not None:
                         self._pending.pop(ref, None)
-                    self.connection.hub.unsubscribe(self.connection, order_topic(ref))
+                    self.hub.unsubscribe(self.connection, order_topic(ref))
             case Refresh():
                 self.connection.access.add(frame.token)
 
     def _charge(self, wanted: list[Wanted]) -> None:
-        """A thousand orders are more work than a ping. Whoever owes too much is told so at the next message."""
+        """A thousand orders are more work than a ping. Whoever is over the rate hears so at the next message."""
         self._allowance -= len(wanted) / ORDERS_FOR_A_MESSAGE
 
     def _hello(self, hello: Hello) -> None:
@@ -178,7 +179,7 @@ class OrderSocket:
             self._ask(wanted, expired)
         else:
             # Not awaited here: a socket that is being looked up still answers, and notices that it is gone.
-            self.connection.hub.supervisor.spawn(self._log_in(wanted, expired), "log-in")
+            self.hub.supervisor.spawn(self._log_in(wanted, expired), "log-in")
 
     def _grant_has_expired(self, wanted: Wanted) -> bool:
         try:
@@ -236,11 +237,9 @@ class OrderSocket:
             Wish(order_topic(w.order), w.epoch, w.version) for w in wanted if w.order in visible
         ]
         try:
-            subscriptions = self.connection.hub.subscribe(self.connection, wishes)
-        except Refused as refused:
+            self.hub.catch_up(self.hub.subscribe(self.connection, wishes))
+        except ConnectionRefused as refused:
             self.connection.fail(refused.code, str(refused))
-            return
-        self.connection.hub.catching_up.soon(subscriptions)
 
     def _still_wanted(self, wanted: list[Wanted]) -> list[Wanted]:
         """Those that were not unsubscribed, or asked for anew, meanwhile."""
@@ -253,12 +252,10 @@ class OrderSocket:
 
     def _cannot_ask(self, error: Exception) -> None:
         if isinstance(error, PASSING_ERRORS):
-            logger.warning("cannot ask what a session may see: %s", error)
+            logger.warning("authentication unavailable: %s", error)
         else:
-            logger.error(
-                "what a session may see was not asked, by an error of ours", exc_info=error
-            )
-        self.connection.fail(Close.INTERNAL, "cannot ask who you are now; come back")
+            logger.error("authentication failed by an internal error", exc_info=error)
+        self.connection.fail(Close.INTERNAL, AUTHENTICATION_UNAVAILABLE)
 
     def _refuse(self, ref: str, why: Close) -> None:
         """It may not be seen, or no longer: the end of a socket that is about this order, else of this wish only."""

@@ -15,9 +15,10 @@ from realtime.access import origins
 from realtime.access.authentication import Access, Denied, access_of
 from realtime.hub import local
 from realtime.hub.connection import Connection
-from realtime.hub.hub import Refused, Wish
+from realtime.hub.hub import ConnectionRefused, Hub, Wish
 from realtime.protocol.frames import SSE, Message
-from realtime.protocol.messages import Close
+from realtime.protocol.http import STATUS
+from realtime.protocol.messages import AUTHENTICATION_UNAVAILABLE, Close
 from realtime.pubsub.names import order_topic
 from realtime.runtime.database_threads import PASSING_ERRORS
 
@@ -25,14 +26,6 @@ logger = logging.getLogger(__name__)
 
 PATH = re.compile(r"^/api/orders/(?P<ref>[^/]+)/stream/?$")
 _CURSOR = re.compile(r"(?P<epoch>[^:\s]{1,64}):(?P<version>[0-9]{1,15})")
-STATUS = {
-    Close.NO_CREDENTIALS: (401, "unauthenticated"),
-    Close.TOKEN_EXPIRED: (401, "token_expired"),
-    Close.FORBIDDEN: (404, "order_not_found"),
-    Close.TOO_MANY: (429, "too_many_connections"),
-    Close.DRAINING: (503, "draining"),
-    Close.INTERNAL: (503, "unavailable"),
-}
 
 
 class Opening:
@@ -74,14 +67,15 @@ class Stream:
             await self._admit(access)
             # The hub counts it before the answer begins, so that a refusal can still be said.
             opening = Opening(self.send, self._headers())
-            connection = opening.connection = local.running().connect(opening.send, SSE)
+            hub = local.running()
+            connection = opening.connection = hub.connect(opening.send, SSE)
             connection.access = access
-        except (Denied, Refused) as refused:
+        except (Denied, ConnectionRefused) as refused:
             status, code = STATUS[refused.code]
             await self._problem(status, code, str(refused))
             return
         try:
-            await self._stream(connection, opening)
+            await self._stream(hub, connection, opening)
         finally:
             connection.gone()
         if self.refusal is not None:
@@ -93,12 +87,12 @@ class Stream:
         try:
             seen = await access.visible([self.ref])
         except PASSING_ERRORS as error:
-            logger.warning("cannot ask what a session may see: %s", error)
-            raise Denied(Close.INTERNAL, "cannot ask who you are now; come back") from error
+            logger.warning("authentication unavailable: %s", error)
+            raise Denied(Close.INTERNAL, AUTHENTICATION_UNAVAILABLE) from error
         if self.ref not in seen:
             raise Denied(Close.FORBIDDEN, Close.FORBIDDEN.meaning)
 
-    async def _stream(self, connection: Connection, opening: Opening) -> None:
+    async def _stream(self, hub: Hub, connection: Connection, opening: Opening) -> None:
         def refused(_: str, why: Close) -> None:
             if opening.is_open:
                 connection.fail(why, why.meaning)
@@ -110,8 +104,7 @@ class Stream:
         connection.on_refused = refused
         epoch, version = self._cursor()
         wish = Wish(order_topic(self.ref), epoch, version)
-        subscriptions = connection.hub.subscribe(connection, [wish])
-        connection.hub.catching_up.soon(subscriptions)
+        hub.catch_up(hub.subscribe(connection, [wish]))
         leaving = asyncio.ensure_future(self._client_leaves())
         ended = asyncio.ensure_future(self.ended.wait())
         try:

@@ -14,7 +14,7 @@ from channels.consumer import AsyncConsumer
 
 from realtime.access.authentication import Denied, access_of
 from realtime.endpoints.session import OrderSocket, asked_by_address
-from realtime.hub.hub import Refused
+from realtime.hub.hub import ConnectionRefused
 from realtime.protocol.messages import SUBPROTOCOL, Error
 
 logger = logging.getLogger(__name__)
@@ -49,12 +49,12 @@ class OrdersConsumer(AsyncConsumer):  # type: ignore[misc] # Channels has no typ
 
 
 async def _opened(scope: dict[str, Any], send: Any) -> OrderSocket | None:
-    """None: the socket is refused, and told so."""
+    """None: the socket is refused, and the client knows."""
     ref = scope["url_route"]["kwargs"].get("ref")
     query = parse_qs(scope["query_string"].decode("latin-1"))
     try:
         socket = OrderSocket(send, None if ref is None else asked_by_address(ref, query))
-    except Refused as refused:
+    except ConnectionRefused as refused:
         error = Error(code=refused.code, message=str(refused))
         try:
             await send({"type": "websocket.send", "text": error.encode()})

@@ -5,23 +5,31 @@ The same for a page that comes, for one that comes back, and for a socket that l
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from realtime.hub.journal_reader import HEAD_ONLY, Catchup
-from realtime.hub.topic import Subscription, snapshot
+from realtime.hub.journal_reader import HEAD_ONLY, Catchup, JournalReader
+from realtime.hub.topic import Subscription, Topic, snapshot
 from realtime.protocol.frames import Frame
-from realtime.protocol.messages import Close, encode_tail
-
-if TYPE_CHECKING:
-    from realtime.hub.hub import Hub
+from realtime.protocol.messages import INTERNAL_ERROR, Close, encode_tail
+from realtime.runtime.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
 
-class CatchingUp:
-    def __init__(self, hub: "Hub") -> None:
-        self._hub = hub
+class CatchUp:
+    def __init__(
+        self,
+        readers: Mapping[str, JournalReader],
+        supervisor: Supervisor,
+        *,
+        joined: Callable[[Iterable[str]], Awaitable[None]],
+        apply: Callable[[Topic, Catchup], None],
+        refuse: Callable[[Subscription, Close], None],
+    ) -> None:
+        """`joined(topics)` waits, not for long, until hints of these are heard; `apply` takes what was read into a
+        topic; `refuse` ends a subscription whose stream is not there or cannot be read."""
+        self._readers, self._supervisor = readers, supervisor
+        self._joined, self._apply, self._refuse = joined, apply, refuse
         self._coming: list[Subscription] = []
 
     def soon(self, subscriptions: Iterable[Subscription]) -> None:
@@ -37,16 +45,17 @@ class CatchingUp:
 
     def _begin(self) -> None:
         coming, self._coming = self._coming, []
-        self._hub.supervisor.spawn(self._synchronise(coming), "catching up")
+        self._supervisor.spawn(self._synchronise(coming), "catch-up")
 
     async def _synchronise(self, subscriptions: list[Subscription]) -> None:
         # What this process holds already need not wait for the others.
-        # Asked before each: what is written for one can make its connection lag, and then the rest are not for here.
+        # Looked at before each: what is written for one can make its connection lag, and then the rest are not for
+        # here.
         cold = [s for s in subscriptions if self._is_waiting(s) and not self._is_level(s)]
-        await self._hub.layer.joined({s.topic.name for s in cold if s.topic.is_cold})
+        await self._joined({s.topic.name for s in cold if s.topic.is_cold})
         while cold := [s for s in cold if self._is_waiting(s)]:
             asked = [
-                (s, self._hub.readers[s.topic.kind].read(s.topic.key, _read_after(s)))
+                (s, self._readers[s.topic.kind].read(s.topic.key, _read_after(s)))
                 for s in cold
                 if self._is_waiting(s) and not self._is_level(s)
             ]
@@ -55,20 +64,20 @@ class CatchingUp:
                 try:
                     self._read(subscription, view)
                 except Exception:
-                    logger.exception("a page of %s is not in step", subscription.topic.name)
-                    subscription.connection.fail(Close.INTERNAL, "an error of ours; come back")
+                    logger.exception("catch-up of %s failed", subscription.topic.name)
+                    subscription.listener.fail(Close.INTERNAL, INTERNAL_ERROR)
 
     def _read(self, subscription: Subscription, view: Catchup | Close) -> None:
         topic = subscription.topic
         if not isinstance(view, Close):
-            self._hub.took(topic, view)
+            self._apply(topic, view)
             if self._is_waiting(subscription):
                 self._sync_from_view(subscription, view)
         elif not subscription.is_over:
-            self._hub.send_off(subscription, view)
+            self._refuse(subscription, view)
 
     def _is_waiting(self, subscription: Subscription) -> bool:
-        is_busy = subscription.is_live or subscription.connection.is_lagging
+        is_busy = subscription.is_live or subscription.listener.is_lagging
         return not (is_busy or subscription.is_over)
 
     def _is_level(self, subscription: Subscription) -> bool:
@@ -80,10 +89,10 @@ class CatchingUp:
         frames = topic.frames_after(held)
         if frames is None:
             return False
-        if frames or not subscription.is_told:
+        if frames or not subscription.is_answered:
             self._send_tail(subscription, frames)
         else:
-            # Its connection lagged and it missed nothing. Telling it so for each of a thousand orders, again and again,
+            # Its connection lagged and it missed nothing. To say so for each of a thousand orders, again and again,
             # would fill what the client has just read away, and those behind them would never have their turn.
             subscription.go_live()
         return True
@@ -105,8 +114,8 @@ class CatchingUp:
             self._send_tail(subscription, tail + since)
             return
         subscription.epoch, subscription.version = view.epoch, view.version
-        subscription.is_told = True
-        subscription.connection.write(snapshot(topic, view))
+        subscription.is_answered = True
+        subscription.listener.write(snapshot(topic, view))
         if since and self._is_waiting(subscription):
             self._send_tail(subscription, since)
         elif self._is_waiting(subscription):
@@ -115,9 +124,9 @@ class CatchingUp:
     def _send_tail(self, subscription: Subscription, frames: list[Frame]) -> None:
         topic = subscription.topic
         epoch, version = subscription.epoch, subscription.version = topic.position
-        subscription.is_told = True
+        subscription.is_answered = True
         text = encode_tail(topic.key, epoch, version, [frame.text for frame in frames])
-        subscription.connection.write(Frame("synced", text, epoch, version))
+        subscription.listener.write(Frame("synced", text, epoch, version))
         # The write may have been the one that made the connection lag, or ended it.
         if self._is_waiting(subscription):
             subscription.go_live()
@@ -131,7 +140,7 @@ def _read_after(subscription: Subscription) -> int:
 
 
 async def result_of(asking: "asyncio.Future[Catchup | None]") -> Catchup | Close:
-    """What the journal has, or what to tell the pages of a stream that is not there, or cannot be decoded."""
+    """What the journal has, or what pages hear of a stream that is not there, or cannot be decoded."""
     try:
         return await asking or Close.FORBIDDEN
     except Exception as error:  # noqa: BLE001 — the reader has logged it

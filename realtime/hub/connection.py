@@ -2,28 +2,42 @@
 
 A write that would wait makes it *lagging*: the write that was begun is finished in a task, what comes meanwhile is
 dropped, and then the connection is synchronised again from its own cursors, like a page that comes back. What a slow
-client costs is bounded by the server's write buffer, one frame, and `MAX_OWED` small frames.
+client costs is bounded by the server's write buffer, one frame, and `MAX_PENDING` small frames.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
 
 from realtime.access.authentication import Access
 from realtime.hub import raw_send
+from realtime.hub.topic import Subscription
 from realtime.protocol.frames import Frame, Message, Wire
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close, Error
-
-if TYPE_CHECKING:
-    from realtime.hub.hub import Hub
-    from realtime.hub.topic import Subscription
+from realtime.runtime.limits import Timing
+from realtime.runtime.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
 # Protocol frames kept for a lagging connection: pongs, and an error for each order that it asked for; not `synced`.
-MAX_OWED = MAX_SUBSCRIPTIONS + 32
+MAX_PENDING = MAX_SUBSCRIPTIONS + 32
+
+
+class Owner(Protocol):
+    """What a connection reports to: whoever took it in."""
+
+    timing: Timing
+    supervisor: Supervisor
+    lagged: int  # how often a connection began to lag
+    too_slow: int  # connections that were closed for it
+
+    def catch_up(self, subscriptions: Iterable[Subscription]) -> None:
+        """Bring these in step with their topics."""
+
+    def forget(self, connection: "Connection") -> None:
+        """It is gone: end its subscriptions."""
 
 
 class Connection:
@@ -31,13 +45,13 @@ class Connection:
         "access",
         "close_at",
         "heard_at",
-        "hub",
         "is_closed",
         "is_lagging",
         "leave_at",
         "on_close",
         "on_refused",
-        "owed",
+        "owner",
+        "pending",
         "ping_at",
         "protocol",
         "send",
@@ -48,19 +62,19 @@ class Connection:
 
     def __init__(
         self,
-        hub: "Hub",
+        owner: Owner,
         send: Callable[[Message], Coroutine[Any, Any, None]],
         wire: Wire,
         now: float,
     ) -> None:
-        self.hub, self.send, self.wire = hub, send, wire
+        self.owner, self.send, self.wire = owner, send, wire
         self.protocol = raw_send.takes_whole_frames(send) if wire.whole else None
         self.subscriptions: dict[str, Subscription] = {}
         self.is_lagging = False
         self.is_closed = False
-        self.owed: deque[Frame] | None = None
+        self.pending: deque[Frame] | None = None
         self.on_close: Callable[[], None] | None = None
-        # Told the key of a topic that is not there, or may not be seen any longer.
+        # Called with the key of a topic that is not there, or may not be seen any longer.
         self.on_refused: Callable[[str, Close], None] | None = None
         self.access = Access()  # what its right to see stands on
         self.speaks = False  # has sent a ping, so its silence means something
@@ -77,18 +91,16 @@ class Connection:
         if self.is_closed:
             return
         if self.is_lagging:
-            self.owed = self.owed if self.owed is not None else deque()
-            if len(self.owed) < MAX_OWED:
-                self.owed.append(frame)
+            self.pending = self.pending if self.pending is not None else deque()
+            if len(self.pending) < MAX_PENDING:
+                self.pending.append(frame)
             else:
                 # Each answers something: dropped, a page would wait for it in vain.
-                self.hub.too_slow += 1
-                self.close(Close.TOO_SLOW, f"{MAX_OWED} answers were not read")
+                self.owner.too_slow += 1
+                self.close(Close.TOO_SLOW, f"{MAX_PENDING} answers were not read")
             return
-        whole = self.wire.whole
-        if whole and self.protocol is not None and raw_send.is_writable(self.protocol):
-            self.protocol.transport.write(whole(frame))
-        else:
+        whole, protocol = self.wire.whole, self.protocol
+        if whole is None or protocol is None or not raw_send.try_write(protocol, whole(frame)):
             self._drive(frame.message(self.wire))
 
     def fail(self, code: Close, message: str) -> None:
@@ -103,12 +115,12 @@ class Connection:
         if not self.is_lagging:
             self._drive(self.wire.close(code, reason))
         elif raw_send.unblock(self.send):
-            for frame in self.owed or ():
+            for frame in self.pending or ():
                 self._push(frame.message(self.wire))
             self._push(self.wire.close(code, reason))
         # A peer that never reads would hold a closing socket for ever.
         asyncio.get_running_loop().call_later(
-            self.hub.timing.close_grace, raw_send.abort, self.send
+            self.owner.timing.close_grace, raw_send.abort, self.send
         )
         self.gone()
 
@@ -117,7 +129,7 @@ class Connection:
         if self.is_closed:
             return
         self.is_closed = True
-        self.hub.forget(self)
+        self.owner.forget(self)
         if self.on_close is not None:
             self.on_close()
         # Whoever is behind it holds it too, and both would wait for the garbage collector.
@@ -131,27 +143,27 @@ class Connection:
     def lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
         """A write has been begun and waits for the client."""
         self.is_lagging = True
-        self.hub.lagged += 1
+        self.owner.lagged += 1
         for subscription in self.subscriptions.values():
             subscription.park()
-        self.hub.supervisor.spawn(self._finish(sending, waiting), "lagging connection")
+        self.owner.supervisor.spawn(self._finish(sending, waiting), "lagging connection")
 
     async def _finish(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
         try:
-            async with asyncio.timeout(self.hub.timing.write):
+            async with asyncio.timeout(self.owner.timing.write):
                 await raw_send.Resumed(sending, waiting)
         except TimeoutError:
-            self.hub.too_slow += 1
-            self.fail(Close.TOO_SLOW, f"nothing was read for {self.hub.timing.write:g} s")
+            self.owner.too_slow += 1
+            self.fail(Close.TOO_SLOW, f"nothing was read for {self.owner.timing.write:g} s")
             return
         except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
             self.lost(error)
             return
         self.is_lagging = False
-        while self.owed and not self.is_lagging:
-            self._drive(self.owed.popleft().message(self.wire))
+        while self.pending and not self.is_lagging:
+            self._drive(self.pending.popleft().message(self.wire))
         if not (self.is_lagging or self.is_closed):
-            self.hub.catching_up.soon(self.subscriptions.values())
+            self.owner.catch_up(self.subscriptions.values())
 
     def _drive(self, message: Message) -> None:
         sending = self.send(message)

@@ -7,14 +7,12 @@ on, and is closed (4012) after a minute of silence.
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
+from realtime.hub.connection import Connection
 from realtime.protocol.frames import SSE, Frame
 from realtime.protocol.messages import Close, Draining, ServerPing
-
-if TYPE_CHECKING:
-    from realtime.hub.connection import Connection
-    from realtime.hub.hub import Hub
+from realtime.runtime.limits import Timing
 
 ROUND = 1.0  # seconds
 LEAVE_WITHIN = 30.0  # seconds that a socket has which has grown too old
@@ -27,24 +25,24 @@ def draining(seconds: float) -> Frame:
 
 
 class Heartbeat:
-    def __init__(self, hub: "Hub") -> None:
-        self._hub = hub
+    def __init__(self, connections: Collection[Connection], timing: Timing) -> None:
+        self._connections, self._timing = connections, timing
 
-    def admit(self, connection: "Connection") -> None:
+    def admit(self, connection: Connection) -> None:
         # Spread, so that neither pings nor leaves of pages that came together fall together.
         now, chance = connection.heard_at, random.random()  # noqa: S311 — nothing secret about it
         connection.ping_at = now + self._every(connection) * (0.5 + chance / 2)
-        connection.leave_at = now + self._hub.timing.max_age * (0.9 + chance / 5)
+        connection.leave_at = now + self._timing.max_age * (0.9 + chance / 5)
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(min(ROUND, self._hub.timing.ping))
+            await asyncio.sleep(min(ROUND, self._timing.ping))
             now = time.monotonic()
-            for connection in list(self._hub.connections):
+            for connection in list(self._connections):
                 self._look(connection, now)
 
-    def _look(self, connection: "Connection", now: float) -> None:
-        times = self._hub.timing
+    def _look(self, connection: Connection, now: float) -> None:
+        times = self._timing
         if connection.speaks and now - connection.heard_at > times.silence:
             connection.fail(Close.NO_HEARTBEAT, f"no word from you for {times.silence:g} s")
         elif now >= connection.close_at:
@@ -56,20 +54,19 @@ class Heartbeat:
             connection.write(draining(within))
         elif now >= connection.ping_at:
             connection.ping_at = now + self._every(connection)
-            # A connection that cannot write is not idle, and would only owe the ping.
+            # A connection that cannot write is not idle, and would only keep the ping.
             if not connection.is_lagging:
                 connection.write(PING)
 
-    def _every(self, connection: "Connection") -> float:
-        times = self._hub.timing
+    def _every(self, connection: Connection) -> float:
+        times = self._timing
         return times.sse_ping if connection.wire is SSE else times.ping
 
 
-async def drain(hub: "Hub", seconds: float) -> None:
-    """Send every connection away, spread over `seconds` at most; returns when all have gone."""
-    hub.is_draining = True
-    connections = list(hub.connections)
-    # A few pages need no long farewell: a restart in development is quick.
+async def drain(connections: Collection[Connection], seconds: float) -> None:
+    """Ask every connection to leave and close it, spread over `seconds` at most; returns when all are closed."""
+    connections = list(connections)
+    # A few pages need no long drain: a restart in development is quick.
     seconds = min(seconds, 0.02 * len(connections))
     for connection in connections:
         connection.write(draining(seconds))

@@ -12,14 +12,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.hub import latency
-from realtime.hub.access_check import StandingCheck
-from realtime.hub.catch_up import CatchingUp, result_of
+from realtime.hub import heartbeat, latency
+from realtime.hub.access_check import AccessCheck
+from realtime.hub.catch_up import CatchUp, result_of
 from realtime.hub.connection import Connection
-from realtime.hub.heartbeat import Heartbeat
-from realtime.hub.journal_reader import Catchup, JournalReader, OrderSource, Source
+from realtime.hub.journal_reader import Catchup, JournalReader, OrderSource, StreamSource
 from realtime.hub.position_check import PositionCheck
-from realtime.hub.topic import Subscription, Topic
+from realtime.hub.topic import Listener, Subscription, Topic
 from realtime.protocol.frames import Frame, Message, Wire
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
 from realtime.pubsub.channel_layer import Layer
@@ -41,7 +40,7 @@ class Wish:
     version: int | None = None
 
 
-class Refused(Exception):
+class ConnectionRefused(Exception):
     """The connection cannot have this. `code` says why."""
 
     def __init__(self, code: Close, message: str) -> None:
@@ -51,7 +50,7 @@ class Refused(Exception):
 
 class Hub:
     def __init__(
-        self, sources: Iterable[Source] | None = None, times: Timing | None = None
+        self, sources: Iterable[StreamSource] | None = None, times: Timing | None = None
     ) -> None:
         self.timing = times or timing()
         self.supervisor = Supervisor()
@@ -59,7 +58,7 @@ class Hub:
         self.connections: dict[Connection, None] = {}
         self.lagged = self.too_slow = 0
         self.is_draining = False
-        self.farewell: asyncio.Future[None] | None = None  # under way at a stop
+        self.drain_task: asyncio.Future[None] | None = None  # under way at a stop
         self._threads = DatabaseThreads("journal", READER_THREADS)
         self.readers = {
             source.kind: JournalReader(source, self._threads, self.supervisor)
@@ -67,18 +66,26 @@ class Hub:
         }
         self._check = PositionCheck(self.topics, self.readers, self.heal, self.timing.check)
         self.layer = Layer(
-            self.supervisor, self.timing, on_hint=self.hear, on_back=self._check.hurry
+            self.supervisor, self.timing, on_hint=self.hear, on_back=self._check.trigger
         )
-        self.catching_up = CatchingUp(self)
-        self._heartbeat = Heartbeat(self)
-        self._standing = StandingCheck(self)
+        self._catch_up = CatchUp(
+            self.readers,
+            self.supervisor,
+            joined=self.layer.joined,
+            apply=self.apply,
+            refuse=self.refuse,
+        )
+        self._heartbeat = heartbeat.Heartbeat(self.connections, self.timing)
+        self._access_check = AccessCheck(
+            self.connections, self.unsubscribe, self.timing.access_check
+        )
 
     def start(self) -> None:
         """Begin; needs neither the database nor Valkey yet."""
         self.layer.start()
         self.supervisor.serve("position check", self._check.run)
         self.supervisor.serve("heartbeat", self._heartbeat.run)
-        self.supervisor.serve("standing", self._standing.run)
+        self.supervisor.serve("access check", self._access_check.run)
         self.supervisor.serve("topics", self._forget_idle)
 
     async def stop(self) -> None:
@@ -88,12 +95,17 @@ class Hub:
         await self.layer.stop()
         self._threads.close()
 
+    async def drain(self) -> None:
+        """Take nobody in any more, and send away who is here, spread over some seconds."""
+        self.is_draining = True
+        await heartbeat.drain(self.connections, self.timing.drain)
+
     # Connections
 
     def connect(
         self, send: Callable[[Message], Coroutine[Any, Any, None]], wire: Wire
     ) -> Connection:
-        """Take a socket or stream in. Raises `Refused`."""
+        """Take a socket or stream in. Raises `ConnectionRefused`."""
         self.check_room()
         connection = Connection(self, send, wire, time.monotonic())
         self._heartbeat.admit(connection)
@@ -101,42 +113,51 @@ class Hub:
         return connection
 
     def check_room(self) -> None:
-        """Raises `Refused` where nobody can be taken in."""
+        """Raises `ConnectionRefused` where nobody can be taken in."""
         if self.is_draining:
-            raise Refused(Close.DRAINING, "this process goes away")
+            raise ConnectionRefused(Close.DRAINING, "this process goes away")
         if len(self.connections) >= self.timing.max_connections:
-            raise Refused(Close.TOO_MANY, "this process holds as many connections as it may")
+            raise ConnectionRefused(
+                Close.TOO_MANY, "this process holds as many connections as it may"
+            )
 
     def forget(self, connection: Connection) -> None:
+        """It is gone: end its subscriptions."""
         self.connections.pop(connection, None)
         for name in list(connection.subscriptions):
             self.unsubscribe(connection, name)
 
     def subscribe(self, connection: Connection, wishes: Iterable[Wish]) -> list[Subscription]:
-        """Register the page with its topics; `catching_up` then brings it in step. Raises `Refused`.
+        """Register the page with its topics; `catch_up` then brings it in step. Raises `ConnectionRefused`.
 
         Subscribing again to a topic begins anew from the new cursor.
         """
         wanted = {wish.topic: wish for wish in wishes}
         if len(connection.subscriptions.keys() | wanted.keys()) > MAX_SUBSCRIPTIONS:
-            raise Refused(Close.TOO_MANY, f"at most {MAX_SUBSCRIPTIONS} orders on one socket")
+            raise ConnectionRefused(
+                Close.TOO_MANY, f"at most {MAX_SUBSCRIPTIONS} orders on one socket"
+            )
         return [self._register(connection, wish) for wish in wanted.values()]
 
-    def unsubscribe(self, connection: Connection, name: str) -> None:
-        subscription = connection.subscriptions.pop(name, None)
+    def catch_up(self, subscriptions: Iterable[Subscription]) -> None:
+        """Bring these in step with their topics, soon."""
+        self._catch_up.soon(subscriptions)
+
+    def unsubscribe(self, listener: Listener, name: str) -> None:
+        subscription = listener.subscriptions.pop(name, None)
         if subscription is None:
             return
         subscription.park()
         topic = subscription.topic
-        del topic.members[connection]
+        del topic.members[listener]
         if not topic.members:
             topic.idle_since = time.monotonic()
 
-    def send_off(self, subscription: Subscription, why: Close) -> None:
+    def refuse(self, subscription: Subscription, why: Close) -> None:
         """Its stream cannot be watched, or not any longer."""
-        connection, topic = subscription.connection, subscription.topic
-        self.unsubscribe(connection, topic.name)
-        connection.refuse(topic.key, why)
+        listener, topic = subscription.listener, subscription.topic
+        self.unsubscribe(listener, topic.name)
+        listener.refuse(topic.key, why)
 
     def _register(self, connection: Connection, wish: Wish) -> Subscription:
         self.unsubscribe(connection, wish.topic)
@@ -180,14 +201,15 @@ class Hub:
             if isinstance(view, Close):
                 topic.lose()
                 for subscription in list(topic.members.values()):
-                    self.send_off(subscription, view)
+                    self.refuse(subscription, view)
                 continue
             try:
-                self.took(topic, view)
+                self.apply(topic, view)
             except Exception:
-                logger.exception("what was read of %s was not taken", topic.name)
+                logger.exception("heal of %s failed", topic.name)
 
-    def took(self, topic: Topic, view: Catchup) -> None:
+    def apply(self, topic: Topic, view: Catchup) -> None:
+        """Take into a topic what was read of it."""
         # What was missed until now is late by so much; a topic that begins has missed nothing.
         held = view.version if topic.is_cold else topic.position.version
         if not topic.apply(view):

@@ -39,7 +39,7 @@ class Catchup:
     is_cut: bool
 
 
-class Source(Protocol):
+class StreamSource(Protocol):
     """Where the streams of one kind of topic are read. Both are called in a thread, and may raise."""
 
     kind: str
@@ -82,7 +82,9 @@ _Ask = tuple[int, "asyncio.Future[Catchup | None]"]
 class JournalReader:
     """Reads one kind of stream for one event loop."""
 
-    def __init__(self, source: Source, threads: DatabaseThreads, supervisor: Supervisor) -> None:
+    def __init__(
+        self, source: StreamSource, threads: DatabaseThreads, supervisor: Supervisor
+    ) -> None:
         self._source, self._threads, self._supervisor = source, threads, supervisor
         self._asked: dict[str, list[_Ask]] = {}
         self._window = Window(self._flush)

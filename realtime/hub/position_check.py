@@ -26,16 +26,16 @@ class PositionCheck:
     ) -> None:
         self._topics, self._readers, self._heal, self._every = topics, readers, heal, every
         self._wake = asyncio.Event()
-        self._hurried: set[str] | None = set()  # topics to check at once; None: all
+        self._triggered: set[str] | None = set()  # topics to check now; None: all
         self._checked_at: float | None = None
         self.healed = 0
 
-    def hurry(self, topics: Iterable[str] | None) -> None:
+    def trigger(self, topics: Iterable[str] | None) -> None:
         """Check these, or all (None), now and not only in the next round."""
-        if topics is None or self._hurried is None:
-            self._hurried = None
+        if topics is None or self._triggered is None:
+            self._triggered = None
         else:
-            self._hurried.update(topics)
+            self._triggered.update(topics)
         self._wake.set()
 
     async def run(self) -> None:
@@ -48,14 +48,14 @@ class PositionCheck:
                     await self._wake.wait()
             except TimeoutError:
                 pass
-            if loop.time() >= next_round:  # also where somebody hurries all the time
-                self._hurried = None
+            if loop.time() >= next_round:  # also where somebody triggers it all the time
+                self._triggered = None
             self._wake.clear()
-            hurried, self._hurried = self._hurried, set()
-            if hurried is None:
+            triggered, self._triggered = self._triggered, set()
+            if triggered is None:
                 next_round = loop.time() + self._every
-            chosen = self._topics.values() if hurried is None else self._present(hurried)
-            if await self._check(list(chosen)) and hurried is None:
+            chosen = self._topics.values() if triggered is None else self._present(triggered)
+            if await self._check(list(chosen)) and triggered is None:
                 self._checked_at = time.monotonic()
 
     def _present(self, names: Iterable[str]) -> list[Topic]:

@@ -53,7 +53,7 @@ _DONE = object()
 
 
 def takes_whole_frames(send: Send) -> Any:
-    """The server's protocol object, if `is_writable` may be asked of it and its transport be given frames as bytes.
+    """The server's protocol object, if `try_write` may be used on it.
 
     None under another server than uvicorn with websockets-sansio, and where frames are compressed for each socket.
     """
@@ -63,14 +63,20 @@ def takes_whole_frames(send: Send) -> Any:
     return protocol
 
 
-def is_writable(protocol: Any) -> bool:
-    """Whether `send` would write a frame now: the very conditions that uvicorn's own `send` asks for."""
-    return bool(
+def try_write(protocol: Any, whole: bytes) -> bool:
+    """Write a frame's bytes if `send` would write it now, by the very conditions that uvicorn's own `send` asks for.
+
+    False: nothing is written, and the frame has to go through `send`.
+    """
+    if (
         protocol.writable.is_set()
         and protocol.handshake_complete
         and not (protocol.disconnected or protocol.close_sent)
         and protocol.conn.state is OPEN
-    )
+    ):
+        protocol.transport.write(whole)
+        return True
+    return False
 
 
 def unblock(send: Send) -> bool:

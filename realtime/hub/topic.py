@@ -5,16 +5,14 @@ Its own cursor is written down when it stops being live, and counts until it is 
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol
 
 from realtime.hub.journal_reader import Catchup
-from realtime.hub.raw_send import is_writable
-from realtime.protocol.frames import Frame, Wire
-from realtime.protocol.messages import Synced
+from realtime.hub.raw_send import try_write
+from realtime.protocol.frames import Frame, Message, Wire
+from realtime.protocol.messages import Close, Synced
 from realtime.pubsub.names import parse_topic
-
-if TYPE_CHECKING:
-    from realtime.hub.connection import Connection
 
 RING = 64  # recent frames of a topic; a page that missed no more of them comes back without a query
 MAX_EARLY = 1_000  # frames beyond a hole that are kept; with more, the journal is read anyway
@@ -25,26 +23,51 @@ class Position(NamedTuple):
     version: int
 
 
-_NOTHING: deque[Frame] = deque(
-    maxlen=0
-)  # an empty ring of its own costs each quiet topic 600 bytes
+# An empty ring of its own costs each quiet topic 600 bytes.
+_NOTHING: deque[Frame] = deque(maxlen=0)
 COLD = Position("", 0)  # not read yet; no journal has this epoch
 
 
-class Subscription:
-    """One page's place in one topic. `epoch` and `version` are its cursor, and stale while `is_live`; `is_told` once it
-    has had an answer."""
+class Listener(Protocol):
+    """What a topic writes to: a page, however it is connected. Hashed by identity."""
 
-    __slots__ = ("connection", "epoch", "is_live", "is_told", "topic", "version")
+    wire: Wire
+    protocol: Any  # what `raw_send.try_write` takes, where the server has it
+    send: Callable[[Message], Coroutine[Any, Any, None]]
+    subscriptions: "dict[str, Subscription]"
+    is_closed: bool
+    is_lagging: bool
+
+    def write(self, frame: Frame) -> None:
+        """Write a frame of the protocol, or keep it until this can be written again."""
+
+    def lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
+        """A write has been begun and waits for the client."""
+
+    def lost(self, error: Exception) -> None:
+        """A write failed."""
+
+    def refuse(self, key: str, why: Close) -> None:
+        """The stream `key` is over."""
+
+    def fail(self, code: Close, message: str) -> None:
+        """All is over."""
+
+
+class Subscription:
+    """One page's place in one topic. `epoch` and `version` are its cursor, and stale while `is_live`; `is_answered`
+    once it has had an answer."""
+
+    __slots__ = ("epoch", "is_answered", "is_live", "listener", "topic", "version")
 
     def __init__(
-        self, connection: "Connection", topic: "Topic", epoch: str | None, version: int | None
+        self, listener: Listener, topic: "Topic", epoch: str | None, version: int | None
     ) -> None:
-        self.connection, self.topic = connection, topic
+        self.listener, self.topic = listener, topic
         # No journal's epoch is empty: that would be the place of a topic which nobody has read.
         self.epoch = epoch or None
         self.version = version if epoch else None
-        self.is_live = self.is_told = False
+        self.is_live = self.is_answered = False
 
     def forget_cursor(self) -> None:
         """It is of no use: the answer is a snapshot."""
@@ -53,20 +76,20 @@ class Subscription:
     @property
     def is_over(self) -> bool:
         """Whether nobody waits for it any more."""
-        return self.connection.is_closed or self.topic.members.get(self.connection) is not self
+        return self.listener.is_closed or self.topic.members.get(self.listener) is not self
 
     def go_live(self) -> None:
         """From here on it gets every frame. It must stand where its topic stands."""
         if self.topic.position != (self.epoch, self.version):
             raise RuntimeError(f"a page of {self.topic.name} went live away from its topic")
         self.is_live = True
-        self.topic.live.setdefault(self.connection.wire, {})[self.connection] = None
+        self.topic.live.setdefault(self.listener.wire, {})[self.listener] = None
 
     def park(self) -> None:
         """Stop following; the cursor stays where the topic is now."""
         if self.is_live:
             self.is_live = False
-            del self.topic.live[self.connection.wire][self.connection]
+            del self.topic.live[self.listener.wire][self.listener]
             self.epoch, self.version = self.topic.position
 
 
@@ -92,8 +115,8 @@ class Topic:
         self.position = COLD
         self.ring = _NOTHING  # without a hole, and ending at `position`
         self.early: dict[int, Frame] = {}  # beyond a hole, or come before the first read
-        self.members: dict[Connection, Subscription] = {}
-        self.live: dict[Wire, dict[Connection, None]] = {}
+        self.members: dict[Listener, Subscription] = {}
+        self.live: dict[Wire, dict[Listener, None]] = {}
         self.is_reading = False
         self.idle_since: float | None = None
 
@@ -191,20 +214,19 @@ class Topic:
             whole = wire.whole(frame) if wire.whole else b""
             # This loop is what the fan-out's speed hangs on. A frame that is the same for all is encoded for the
             # first and written as it is; where that cannot be, the send is driven here, without a task.
-            for connection in tuple(live):
-                protocol = connection.protocol
-                if protocol is not None and is_writable(protocol):
-                    protocol.transport.write(whole)
+            for listener in tuple(live):
+                protocol = listener.protocol
+                if protocol is not None and try_write(protocol, whole):
                     continue
-                sending = connection.send(frame.message(wire))
+                sending = listener.send(frame.message(wire))
                 try:
                     waiting = sending.send(None)
                 except StopIteration:
                     continue
                 except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
-                    connection.lost(error)
+                    listener.lost(error)
                 else:
-                    connection.lag(sending, waiting)
+                    listener.lag(sending, waiting)
 
 
 def snapshot(topic: Topic, view: Catchup) -> Frame:

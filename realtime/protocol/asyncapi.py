@@ -14,9 +14,9 @@ from django.views.decorators.http import require_safe
 
 from orders.domain import events
 from orders.journal import queries
-from realtime.endpoints.sse import STATUS
 from realtime.protocol import messages
 from realtime.protocol.asyncapi_frames import BARE, HEARD, SENT, STREAMED, Json, frames, schemas
+from realtime.protocol.http import STATUS
 from realtime.protocol.messages import Close
 from realtime.runtime.limits import timing
 

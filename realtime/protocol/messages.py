@@ -22,6 +22,8 @@ MESSAGE_BURST = 200  # at once
 ORDERS_FOR_A_MESSAGE = 20  # that are subscribed to count as one message more
 BARE_PING = "ping"  # not JSON: for clients and proxies that know only this
 BARE_PONG = "pong"
+INTERNAL_ERROR = "internal error, reconnect"
+AUTHENTICATION_UNAVAILABLE = "authentication unavailable, retry"
 
 
 class Close(IntEnum):

@@ -11,10 +11,9 @@ from django.conf import settings
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     check: float = 3.0  # between two position checks
-    join: float = (
-        0.25  # a page waits so long for its topic's group; then it is read, and checked again later
-    )
-    standing: float = 2.0  # between two looks at whether credentials still stand
+    # A page waits so long for its topic's group; then it is read, and checked again later.
+    join: float = 0.25
+    access_check: float = 2.0  # between two re-authorizations of all connections
     linger: float = 30.0  # a topic that nobody watches is kept so long: pages come back
     echo: float = 1.0  # between two messages of the process to itself through the channel layer
     deaf: float = 3.0  # without such an echo the channel layer counts as away
@@ -27,7 +26,7 @@ class Timing:
     max_age: float = 3_600.0  # then a socket is asked to come anew, ±10 %
     drain: float = 5.0  # the longest time over which sockets are sent away at a stop
     max_connections: int = 20_000  # in one process
-    direct: bool = True  # what is committed in this process goes to its own pages at once
+    direct: bool = True  # what is committed in this process goes straight to its own pages
 
 
 def timing() -> Timing:

@@ -25,7 +25,7 @@ WAY = ("start", "process", "fail", "start", "authorise", "pay", "refund_changed"
 @pytest.fixture
 def server(start_server: Callable[..., Server], settings: Settings, shop: Shop) -> Server:
     settings.ORDERCAST_ORIGINS = [shop.origin]
-    return start_server(check=0.1, standing=0.1)
+    return start_server(check=0.1, access_check=0.1)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ SOON = 10_000  # ms, for what a second try or a server's check may take
 @pytest.fixture
 def server(start_server: Callable[..., Server], settings: Settings, shop: Shop) -> Server:
     settings.ORDERCAST_ORIGINS = [shop.origin]
-    server = start_server(check=0.1, standing=0.1)
+    server = start_server(check=0.1, access_check=0.1)
     wires = f"{server.url} {server.url.replace('http', 'ws')}"
     shop.policy = f"default-src 'none'; script-src {server.url}; img-src {server.url}; connect-src 'self' {wires}"
     return server

@@ -154,7 +154,7 @@ async def test_a_page_of_another_site_does_not_ride_on_the_cookies(
 
 
 async def test_logging_out_closes_the_socket(start_server: Start) -> None:
-    server = start_server(standing=0.1)
+    server = start_server(access_check=0.1)
     user = await in_thread(User.objects.create_user, "ada", password="x")
     own = await in_thread(an_order, customer_id=user.pk)
     cookies = await in_thread(log_in, user)
@@ -174,7 +174,7 @@ def _log_out(cookies: dict[str, str]) -> None:
 async def test_a_token_that_runs_out_closes_its_socket_unless_it_was_refreshed(
     start_server: Start, order: Order
 ) -> None:
-    server = start_server(standing=0.1)
+    server = start_server(access_check=0.1)
     short = grant(order.ref, lifetime=timedelta(seconds=1.5))
 
     async with (
@@ -220,7 +220,7 @@ async def test_only_grants_that_have_run_out_are_ones_to_refresh(
 async def test_a_grant_that_runs_out_under_an_open_page_ends_its_own_order_alone(
     start_server: Start, order: Order
 ) -> None:
-    server = start_server(standing=0.1)
+    server = start_server(access_check=0.1)
     other = await in_thread(an_order)
     short = grant(other.ref, lifetime=timedelta(seconds=1.5))
     wanted = [{"order": other.ref, "grant": short}, {"order": order.ref, "grant": grant(order.ref)}]
@@ -258,7 +258,7 @@ async def test_the_log_never_shows_a_token(
 async def test_a_page_that_asks_for_more_keeps_nothing_that_a_revoked_grant_showed(
     start_server: Start, order: Order
 ) -> None:
-    server = start_server(standing=1.0)
+    server = start_server(access_check=1.0)
     other = await in_thread(an_order)
     shown = grant(order.ref)
     async with page(server, token=None) as watching:

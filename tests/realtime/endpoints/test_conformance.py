@@ -217,7 +217,7 @@ async def test_an_order_that_does_not_exist_looks_like_one_that_is_not_yours(
 async def test_a_grant_that_runs_out_ends_a_page_of_any_transport(
     start_server: Start, order: Order
 ) -> None:
-    server = start_server(standing=0.1)
+    server = start_server(access_check=0.1)
     # Long enough for a busy machine to open three pages.
     grant = access.issue_grant([order.ref], timedelta(seconds=3))
     async with AsyncExitStack() as open_pages:

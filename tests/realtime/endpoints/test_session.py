@@ -228,7 +228,7 @@ async def test_an_error_of_ours_is_told_and_logged_with_the_sockets_request_id(
         await watching.say(type="hello", subscribe=[])
 
         assert await watching.close_code() == Close.INTERNAL
-        assert watching.of("error")[0]["message"] == "an error of ours; come back"
+        assert watching.of("error")[0]["message"] == "internal error, reconnect"
     assert known == {"request_id": "named-by-a-proxy", "address": "192.0.2.7"}
 
 
@@ -243,7 +243,7 @@ async def test_an_error_of_ours_while_it_is_asked_what_a_page_may_see_is_told(
     headers = {"Cookie": "sessionid=somebody", "Origin": server.url}
     async with page(server, f"{order.ref}/", token=None, headers=headers) as watching:
         assert await watching.close_code() == Close.INTERNAL
-        assert watching.of("error")[0]["message"] == "cannot ask who you are now; come back"
+        assert watching.of("error")[0]["message"] == "authentication unavailable, retry"
 
 
 async def test_who_comes_through_a_trusted_proxy_is_counted_by_his_own_address(

@@ -25,7 +25,7 @@ Open = Callable[..., ClientConnection]
 @pytest.fixture
 def server(database: None, valkey: object, settings: Settings) -> Iterator[Server]:
     publisher.announce([])
-    settings.ORDERCAST_REALTIME = {"standing": 0.1, "hello": 0.5}
+    settings.ORDERCAST_REALTIME = {"access_check": 0.1, "hello": 0.5}
     started = Server()
     yield started
     started.stop()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.hub.connection import MAX_OWED, Connection
+from realtime.hub.connection import MAX_PENDING, Connection
 from realtime.hub.hub import Hub, Wish
 from realtime.hub.journal_reader import Catchup
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
@@ -64,6 +64,7 @@ class Client:
         self.closed: int | None = None
         self.refused: list[tuple[str, Close]] = []
         self._can_take = asyncio.Event()
+        self.hub = hub
         self.connection: Connection = hub.connect(self._send, WEBSOCKET)
         self.connection.on_refused = lambda key, why: self.refused.append((key, why))
 
@@ -82,8 +83,7 @@ class Client:
         self._can_take.set()
 
     def watch(self, *wishes: Wish) -> None:
-        hub = self.connection.hub
-        hub.catching_up.soon(hub.subscribe(self.connection, wishes))
+        self.hub.catch_up(self.hub.subscribe(self.connection, wishes))
 
     def versions(self, ref: str) -> list[int]:
         """What it was told of, in tails and by themselves; a snapshot is a version too."""
@@ -117,7 +117,7 @@ def journal() -> Journal:
 
 @pytest.fixture
 async def hub(journal: Journal) -> AsyncIterator[Hub]:
-    """It makes no position checks, unless it is hurried."""
+    """It makes no position checks, unless it is triggered."""
     made = Hub([journal], Timing(check=NEVER))
     made.start()
     yield made
@@ -233,7 +233,9 @@ async def test_a_restored_journal_that_lacks_an_order_ends_its_watching(
     assert not client.connection.subscriptions
 
 
-async def test_all_are_checked_in_their_turn_also_while_some_are_hurried(journal: Journal) -> None:
+async def test_all_are_checked_in_their_turn_also_while_some_are_triggered(
+    journal: Journal,
+) -> None:
     hub = Hub([journal], Timing(check=0.1))
     hub.start()
     journal.heads_of[REFS[0]] = 1
@@ -241,16 +243,16 @@ async def test_all_are_checked_in_their_turn_also_while_some_are_hurried(journal
     client.watch(wish(REFS[0], 1))
     await client.synced(REFS[0])
 
-    async def hurry_all_the_time() -> None:
+    async def trigger_all_the_time() -> None:
         while True:
-            hub._check.hurry([order_topic(REFS[0])])
+            hub._check.trigger([order_topic(REFS[0])])
             await asyncio.sleep(0)
 
-    hurrying = asyncio.ensure_future(hurry_all_the_time())
+    triggering = asyncio.ensure_future(trigger_all_the_time())
     try:
         await eventually_async(lambda: hub.health()["position_check"]["seconds_ago"] is not None)
     finally:
-        hurrying.cancel()
+        triggering.cancel()
         await hub.stop()
 
 
@@ -259,7 +261,7 @@ async def test_who_is_owed_too_much_is_closed_and_not_left_without_an_answer(
 ) -> None:
     client = Client(hub)
     client.takes = 0
-    for _ in range(MAX_OWED + 2):
+    for _ in range(MAX_PENDING + 2):
         client.connection.write(Frame("error", "{}"))
 
     assert client.connection.is_closed

@@ -12,6 +12,7 @@ from orders.models import Order
 from realtime import routing
 from realtime.endpoints import sse
 from realtime.protocol.asyncapi import document
+from realtime.protocol.http import STATUS
 from realtime.protocol.messages import Close
 from tests.browser.packages import Missing, package_file, skip_or_fail
 from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce
@@ -152,4 +153,4 @@ async def test_limits_and_close_codes_are_the_ones_in_force(server: Server) -> N
     for name in ("max_frame_bytes", "max_subscriptions"):
         assert info["x-limits"][name] == welcome[name]
     assert {each["code"] for each in info["x-close-codes"]} == {int(code) for code in Close}
-    assert set(document()["channels"]["stream"]["x-statuses"]) == {str(int(c)) for c in sse.STATUS}
+    assert set(document()["channels"]["stream"]["x-statuses"]) == {str(int(c)) for c in STATUS}
