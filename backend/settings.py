@@ -203,6 +203,7 @@ def _times(factor: int, rate: str) -> str:
     return f"{factor * item.amount}/{item.multiples} {item.GRANULARITY.name}"
 
 
+ORDERCAST_TRUST_REQUEST_ID = ENV.ORDERCAST_TRUST_REQUEST_ID
 ORDERCAST_CALLBACK_NETWORKS = ENV.ORDERCAST_CALLBACK_NETWORKS
 ORDERCAST_LIMITS = {
     name: _times(1000 if ENV.ORDERCAST_DEMO else 1, rate)  # all of the demo comes from one address

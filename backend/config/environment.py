@@ -3,7 +3,6 @@
 Raises `ImproperlyConfigured` with one line for each bad variable: its name, what it holds, and a good example.
 """
 
-import re
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -83,7 +82,8 @@ def _said(error: Any) -> str:
 def _without_secrets(name: str, value: object) -> object:
     if name in (*_SECRETS, "ORDERCAST_TOKEN_KEYS"):
         return "…"
-    return re.sub(r"(^|://).*@", r"\1…@", str(value))
+    _, at, after = str(value).rpartition("@")
+    return f"…@{after}" if at else value
 
 
 def _example(name: str) -> str:

@@ -237,6 +237,11 @@ class Environment(BaseSettings):
         examples=["203.0.113.0/24,2001:db8::/32"],
         description="Networks that callbacks are taken from. Empty: any, since a signature is what counts.",
     )
+    ORDERCAST_TRUST_REQUEST_ID: bool = Field(
+        False,
+        examples=["true"],
+        description="Take a request's id from `X-Request-ID`. Only behind a proxy that sets it, whatever clients send.",
+    )
     ORDERCAST_LOG_FORMAT: Literal["json", "text", ""] = Field(
         "", examples=["json"], description="Empty: text in the demo, else json."
     )

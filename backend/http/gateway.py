@@ -10,8 +10,10 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
+from urllib.parse import quote
 
 import structlog
+from django.conf import settings
 
 from backend.http.admission import (
     Message,
@@ -39,6 +41,7 @@ KB = 1024
 # The first that the path begins with. Nothing that is taken is larger than a few KB.
 BODY_LIMITS = (("/callbacks/", 256 * KB), ("/admin/", 1024 * KB), ("/", 64 * KB))
 BODY_TIME = 30.0  # seconds for a whole body
+_IN_PATHS = "/!$&'()*+,;=:@"  # as they are in a path (RFC 3986, 3.3)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 # No script stands inside a page, so the strictest policies serve. Styles: Django's admin and the API's description
@@ -87,9 +90,9 @@ class Doors:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            admit_handshake(_address(scope))  # first: to refuse somebody is work as well
             check_host(_header(scope, b"host"))
             check_origin(origins.decoded(scope["headers"]))
-            admit_handshake(_address(scope))
         except Refused as refused:
             await receive()
             await deny(scope, send, refused)
@@ -107,7 +110,7 @@ class Doors:
             check_host(headers.get(b"host", ""))
             check_origin(headers)
             asked = fast_accept.Handshake(target)
-            # Before any token is looked at.
+            # Before any token is looked at. Whoever is refused is counted by `__call__`.
             admit_handshake(address)
         except (ValueError, Refused, ConnectionRefused):
             return None
@@ -118,8 +121,8 @@ class Doors:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            check_host(_header(scope, b"host"))
             admit_handshake(_address(scope))
+            check_host(_header(scope, b"host"))
         except Refused as refused:
             await answer(send, refused)
         else:
@@ -232,15 +235,15 @@ async def _preflight(scope: Scope, send: Send) -> None:
 def _tell(scope: Scope, status: int, seconds: float) -> None:
     is_write = scope["method"] not in {"GET", "HEAD"}
     level = logging.ERROR if status >= 500 else logging.INFO if is_write else logging.DEBUG
-    # The path alone: a query may hold a token.
-    log.log(
-        level, "%s %s %d in %.0f ms", scope["method"], scope["path"][:200], status, seconds * 1000
-    )
+    # The path alone: a query may hold a token. Percent-encoded, so that it is one word.
+    path = quote(scope["path"][:200], safe=_IN_PATHS)
+    log.log(level, "%s %s %d in %.0f ms", scope["method"], path, status, seconds * 1000)
 
 
 def _facts(given_id: str, address: str) -> dict[str, str]:
-    """What log lines say of a request. Its id is the one that a proxy has given it, if that makes sense."""
-    is_good = _REQUEST_ID.fullmatch(given_id)
+    """What log lines and the audit say of a request. Its id is ours, or the one of a proxy that is said to give it one:
+    of a client's own choice it could be that of somebody else's request."""
+    is_good = settings.ORDERCAST_TRUST_REQUEST_ID and _REQUEST_ID.fullmatch(given_id)
     # uuid4 would ask the system, and let another thread go first.
     made = f"{random.getrandbits(128):032x}"
     return {"request_id": given_id if is_good else made, "address": address}

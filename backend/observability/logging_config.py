@@ -3,7 +3,7 @@
 Web, worker, beat, uvicorn and Celery all end here. `request_id` names one request and comes back to the client as
 `X-Request-ID`; `task_id` names one task, and `caused_by` the requests and tasks that it was enqueued by; `event_id` is
 `<order>:<version>` wherever an event is recorded or announced. So either id finds the rest of its way. As JSON, or as
-text for people.
+text for people. What strangers wrote is made fit for it by `log_text`.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ from celery.signals import (
 )
 from structlog.typing import EventDict, WrappedLogger
 
+from backend.observability import log_text
 from orders import tracing
-from orders.security.redaction import redact
 
 ANNOUNCE = "workers.tasks.announce"  # hundreds a second: said once each, with the ids of its events
 _log = structlog.stdlib.get_logger("workers.tasks")
@@ -101,8 +101,9 @@ def formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
 
 
 def _without_secrets(_logger: WrappedLogger, _name: str, said: EventDict) -> EventDict:
+    longest = {"event": log_text.MAX_MESSAGE, "exception": log_text.MAX_TRACE}
     return {
-        key: redact(value) if isinstance(value, str) else value
+        key: log_text.cleaned(value, longest.get(key, log_text.MAX_FIELD))
         for key, value in said.items()
         if key not in _OWN
     }
@@ -112,9 +113,10 @@ def _as_text(logger: WrappedLogger, name: str, said: EventDict) -> str:
     said = structlog.processors.format_exc_info(logger, name, said)
     level, source = str(said.pop("level", "")).upper(), said.pop("logger", "")
     message, trace = said.pop("event", ""), said.pop("exception", "")
-    facts = "".join(f" {key}={value}" for key, value in said.items() if key not in _OWN)
-    line = f"{level} {source}: {message}{facts}"
-    return redact(f"{line}\n{trace}" if trace else line)
+    message = log_text.escaped(str(log_text.cleaned(str(message), log_text.MAX_MESSAGE)))
+    facts = "".join(f" {log_text.field(k, v)}" for k, v in said.items() if k not in _OWN)
+    line = f"{level} {log_text.escaped(str(source))}: {message}{facts}"
+    return f"{line}\n{log_text.trace(str(trace))}" if trace else line
 
 
 @before_task_publish.connect(weak=False)

@@ -158,9 +158,9 @@ def opened(http: Any) -> AtOnceProtocol | None:
         return None
     newcomer, client = came
     if http.logger.isEnabledFor(logging.INFO):
-        # As uvicorn says it.
+        # As uvicorn says it, but for the query.
         shown = f"{client[0]}:{client[1]}" if client else ""
-        http.logger.info('%s - "WebSocket %s" [accepted]', shown, target)
+        http.logger.info('%s - "WebSocket %s" [accepted]', shown, target.partition("?")[0])
     switching = upgrade.switching(headers, http.server_state.default_headers, newcomer.subprotocol)
     http.transport.write(switching)
     return AtOnceProtocol(http, newcomer)

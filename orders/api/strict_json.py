@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 32
 MAX_DIGITS = 30  # of one number: the largest amount has 16
-_TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
+# Also one that does not end: from each of its escaped quotes on, it would be read to the end again.
+_TEXTS = re.compile(r'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
 
 

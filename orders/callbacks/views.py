@@ -16,7 +16,7 @@ from orders.payments import registry
 from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
 from orders.security import rate_limits
 from orders.security.rate_limits import LimitScope, TooMany
-from orders.security.redaction import redact
+from orders.security.redaction import clipped, redact
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
         return AckOutcome.BAD_SIGNATURE
     except Malformed as error:
         log.error(
-            "a signed callback of %s makes no sense: %s; body: %.500r",
+            "a signed callback of %s makes no sense: %s; body: %r",
             provider.name,
             error,
-            redact(body.decode("utf-8", "replace")),
+            redact(clipped(body.decode("utf-8", "replace"), 500)),
         )
         with suppress(*_AWAY):  # it is in the log, and comes again
             quarantine.keep(provider.name, str(error), body=body, headers=request.headers)

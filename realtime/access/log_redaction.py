@@ -3,7 +3,8 @@
 import logging
 import re
 
-_SECRET = re.compile(r"((?:token|grant)=)[^&\s\"']+", re.IGNORECASE)
+_SECRET = re.compile(r"((?:token|grant)=)[^&\s\"']++", re.IGNORECASE)
+_HANDSHAKE = '%s - "WebSocket %s"'  # how uvicorn begins a line about one, accepted or refused
 
 
 def redacted(text: str) -> str:
@@ -11,18 +12,25 @@ def redacted(text: str) -> str:
 
 
 class RedactTokens(logging.Filter):
-    """Lets every record through, with the values of `token` and `grant` in addresses taken out."""
+    """Lets every record through, without the queries of handshakes, and without the values of `token` and `grant`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
+            is_handshake = isinstance(record.msg, str) and record.msg.startswith(_HANDSHAKE)
             record.args = tuple(
-                redacted(arg) if isinstance(arg, str) and "=" in arg else arg for arg in record.args
+                _cleaned(arg, is_handshake) if isinstance(arg, str) else arg for arg in record.args
             )
         if isinstance(record.msg, str) and (words := redacted(record.msg)) != record.msg:
             # What was taken out may be the place of an argument, and so the line is put together first.
             record.msg = redacted(record.getMessage()) if record.args else words
             record.args = ()
         return True
+
+
+def _cleaned(arg: str, is_handshake: bool) -> str:
+    if is_handshake:
+        return arg.partition("?")[0]
+    return redacted(arg) if "=" in arg else arg
 
 
 def install() -> None:

@@ -73,12 +73,14 @@ class Target:
         """What ended each traceback that was written since the last look."""
         lines = self.log()[self._read :].splitlines(keepends=True)
         self._read += sum(len(line) for line in lines)
-        ends, is_inside = [], False
+        ends, is_inside, indent = [], False, ""
         for line in (_PREFIX.sub("", line) for line in lines):
-            if line.startswith("Traceback (most recent call last)"):
-                is_inside = True
-            elif is_inside and line.strip() and not line.startswith((" ", "+", "|")):
-                ends.append(line.strip()[:300])
+            before, is_head, _ = line.partition("Traceback (most recent call last)")
+            own = line.removeprefix(indent)
+            if is_head and not before.strip():
+                is_inside, indent = True, before  # the log indents them
+            elif is_inside and own.strip() and not own.startswith((" ", "+", "|")):
+                ends.append(own.strip()[:300])
                 is_inside = False
         return ends
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -122,7 +123,17 @@ def test_every_answer_says_what_a_browser_may_do_with_it(path: str, policy: str)
     assert headers["x-frame-options"] == "DENY"
 
 
-def test_a_request_keeps_the_id_that_a_proxy_gave_it_and_no_nonsense() -> None:
+def test_a_clients_own_request_id_stands_nowhere() -> None:
+    asked = Asked("/", x_request_id="abcdef-1234")()
+
+    assert re.fullmatch("[0-9a-f]{32}", asked.headers["x-request-id"])
+
+
+def test_a_request_keeps_the_id_that_a_trusted_proxy_gave_it_and_no_nonsense(
+    settings: Settings,
+) -> None:
+    settings.ORDERCAST_TRUST_REQUEST_ID = True
+
     assert Asked("/", x_request_id="abcdef-1234")().headers["x-request-id"] == "abcdef-1234"
     assert len(Asked("/", x_request_id="a b\x01")().headers["x-request-id"]) == 32
 
@@ -152,6 +163,20 @@ class TestLiveStreams:
         assert [each.has_arrived for each in asked] == [True, True, False]
         assert asked[-1].status == 429
         assert 1 <= int(asked[-1].headers["retry-after"]) <= 60
+
+    @pytest.mark.parametrize(
+        "headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}], ids=str
+    )
+    def test_one_that_is_refused_is_counted_as_well(
+        self, kind: str, settings: Settings, headers: dict[str, str]
+    ) -> None:
+        settings.ORDERCAST_LIMITS = {**settings.ORDERCAST_LIMITS, "handshake": "2/minute"}
+        address = f"198.51.100.{100 + len(kind) + 10 * len(headers.get('host', ''))}"
+
+        asked = [self.ask(kind, address=address, **headers)() for _ in range(3)]
+
+        assert asked[-1].status == 429
+        assert not asked[-1].has_arrived
 
 
 @pytest.fixture

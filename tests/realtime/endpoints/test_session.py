@@ -214,8 +214,9 @@ def test_every_close_code_says_what_it_means_and_what_to_do() -> None:
 
 
 async def test_an_error_of_ours_is_told_and_logged_with_the_sockets_request_id(
-    server: Server, order: Order, monkeypatch: pytest.MonkeyPatch
+    server: Server, order: Order, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
+    settings.ORDERCAST_TRUST_REQUEST_ID = True
     known: dict[str, Any] = {}
 
     def fails(_: str) -> None:
