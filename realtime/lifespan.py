@@ -30,7 +30,7 @@ async def application(_scope: Any, receive: Any, send: Any) -> None:
                 _drain_on_sigterm(local.running())
             except Exception as error:
                 # Raised, it would be taken for a server without a lifespan, which goes on without a hub.
-                logger.exception("the hub cannot begin")
+                logger.exception("the hub cannot start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             _settle()

@@ -1,6 +1,6 @@
 """Who may see which orders: a Django session, a user's or service's token, or a grant for single orders.
 
-What is wrong with a credential is only told apart where the client can do something about it: a token that has run
+What is wrong with a credential is only distinguished where the client can do something about it: a token that has run
 out is one to refresh. A bad one, an order of someone else's and an order that does not exist look the same.
 """
 
@@ -93,7 +93,7 @@ class Access:
         """
         invalid, seen = answer
         if not self.credentials - invalid.keys() and Lapse.EXPIRED in invalid.values():
-            raise Denied(Close.TOKEN_EXPIRED, "the token has run out; ask for a new one")
+            raise Denied(Close.TOKEN_EXPIRED, "the token has expired, ask for a new one")
         return seen
 
 

@@ -37,7 +37,7 @@ class MinuteShown:
 
 
 @dataclass(frozen=True)
-class Look:
+class BoardState:
     at: datetime
     figures: Figures
     closed: dict[str, int]  # orders that came to each closed state within the hour
@@ -57,11 +57,11 @@ class Board:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hour = LastHour()
-        self._seen: Look | None = None
+        self._seen: BoardState | None = None
         self._seen_at = self._parts_at = float("-inf")
         self._parts: tuple[Part, ...] = ()
 
-    def look(self) -> Look:
+    def look(self) -> BoardState:
         """How it is now, or was a second ago. Raises the database's errors."""
         with self._lock:
             if self._seen is None or time.monotonic() - self._seen_at > FRESH:
@@ -69,7 +69,7 @@ class Board:
                 self._seen_at = time.monotonic()
             return self._seen
 
-    def _look(self) -> Look:
+    def _look(self) -> BoardState:
         now = timezone.now()
         if time.monotonic() - self._parts_at > PARTS_FRESH:
             self._parts = tuple(components.all_parts())
@@ -78,7 +78,7 @@ class Board:
         closed = {
             str(state): sum(minute.closed[state] for minute in minutes) for state in counts.CLOSED
         }
-        return Look(now, counts.read(), closed, _shown(minutes), self._parts)
+        return BoardState(now, counts.read(), closed, _shown(minutes), self._parts)
 
 
 def _shown(minutes: Sequence[hourly.Minute]) -> tuple[MinuteShown, ...]:

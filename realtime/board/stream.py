@@ -2,7 +2,7 @@
 
 Server-sent events beside the orders' own streams, for a board is no stream of events: nobody needs the figures of ten
 seconds ago, so there is no cursor and nothing to catch up. It asks PostgreSQL, and only while somebody watches; Valkey
-and the workers may be away. Limit: the log-in behind an open board is looked at every `STANDING` seconds.
+and the workers may be away. Limit: the log-in behind an open board is looked at every `ACCESS_CHECK` seconds.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from django.contrib.auth import get_user
 from django.http import parse_cookie
 
 from realtime.access import origins
-from realtime.board.board import Look, board
+from realtime.board.board import BoardState, board
 from realtime.board.views import may_look
 from realtime.hub import local
 from realtime.runtime.database_threads import PASSING_ERRORS, DatabaseThreads
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 PATH = "/board/stream"
 EVERY = 1.0  # seconds between two looks
-STANDING = 3.0
+ACCESS_CHECK = 3.0
 WRITE = 10.0  # a client that reads nothing for so long is left
 RETRY = b"retry: 2000\n\n"  # ms until a browser whose stream has ended comes back
 _HEADERS = [
@@ -69,12 +69,12 @@ class Watch:
         return self.version
 
     async def _look_on(self) -> None:
-        seen: Look | None = None
+        seen: BoardState | None = None
         while self._watchers:
             try:
                 look = await self._threads.run(board.look)
             except PASSING_ERRORS as error:
-                logger.warning("the board cannot ask the database: %s", error)
+                logger.warning("board: database unavailable: %s", error)
             else:
                 if seen is None or look.essence != seen.essence:
                     seen = look
@@ -129,11 +129,11 @@ async def _stream(send: Any, session: str) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await _write(send, RETRY)
         while not local.running().is_draining:
-            if time.monotonic() - looked_at > STANDING:
+            if time.monotonic() - looked_at > ACCESS_CHECK:
                 looked_at = time.monotonic()
                 if not await _may_still_look(session):
                     break
-            newest = await watch.after(version, STANDING)
+            newest = await watch.after(version, ACCESS_CHECK)
             said = b"event: changed\ndata: %d\n\n" % newest if newest != version else b":\n\n"
             version = newest
             await _write(send, said)

@@ -17,7 +17,7 @@ from psycopg_pool import PoolTimeout
 
 from orders.domain.states import State
 from orders.support.counts import CLOSED, OPEN, Count
-from realtime.board.board import Look, MinuteShown, board
+from realtime.board.board import BoardState, MinuteShown, board
 from realtime.board.components import Part
 
 Text = str | Promise
@@ -72,7 +72,7 @@ def board_page(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def context(look: Look) -> dict[str, Any]:
+def context(look: BoardState) -> dict[str, Any]:
     seen = look.figures
     orders, receipts = (
         reverse(f"admin:orders_{name}_changelist") for name in ("order", "callbackreceipt")

@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r"/ws/orders/(?:(?P<ref>[0-9a-f]{32})/)?(?:\?(?P<query>.*)
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who comes in, and with what; `Denied` hears so once inside. `context`: what log lines say of it."""
+    """Who comes in, and with what; with `Denied` it is refused once inside. `context`: what log lines say of it."""
 
     asked: Wanted | None
     access: Access | Denied

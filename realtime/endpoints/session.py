@@ -12,7 +12,7 @@ from typing import Any
 
 from realtime.access.authentication import Access, Answer, Denied
 from realtime.hub import local
-from realtime.hub.hub import ConnectionRefused, Wish
+from realtime.hub.hub import ConnectionRefused, TopicRequest
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
 from realtime.protocol.messages import (
     AUTHENTICATION_UNAVAILABLE,
@@ -53,7 +53,7 @@ def _welcome(ping: float, silence: float) -> Frame:
 def asked_by_address(ref: str, query: Mapping[str, list[str]]) -> Wanted:
     """The order that the socket's address names, from the cursor in its query."""
     epoch, version = query.get("epoch", [None])[0], query.get("version", [""])[0]
-    # A cursor that makes no sense is no cursor: the answer is a snapshot.
+    # A malformed cursor is no cursor: the answer is a snapshot.
     held = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else None
     return Wanted.model_construct(order=ref, epoch=epoch, version=held, grant=None)
 
@@ -124,7 +124,7 @@ class OrderSocket:
     def _no_credentials(self) -> None:
         self.connection.fail(
             Close.NO_CREDENTIALS,
-            "say who you are: ?token=, Authorization: Bearer, a session, or hello with a token",
+            "no credentials: send ?token=, Authorization: Bearer, a session, or hello with a token",
         )
 
     def _is_within_rate(self, now: float) -> bool:
@@ -233,11 +233,13 @@ class OrderSocket:
                 self._refuse(each.order, why)
         if self.connection.is_closed:
             return
-        wishes = [
-            Wish(order_topic(w.order), w.epoch, w.version) for w in wanted if w.order in visible
+        requests = [
+            TopicRequest(order_topic(w.order), w.epoch, w.version)
+            for w in wanted
+            if w.order in visible
         ]
         try:
-            self.hub.catch_up(self.hub.subscribe(self.connection, wishes))
+            self.hub.catch_up(self.hub.subscribe(self.connection, requests))
         except ConnectionRefused as refused:
             self.connection.fail(refused.code, str(refused))
 
@@ -258,7 +260,7 @@ class OrderSocket:
         self.connection.fail(Close.INTERNAL, AUTHENTICATION_UNAVAILABLE)
 
     def _refuse(self, ref: str, why: Close) -> None:
-        """It may not be seen, or no longer: the end of a socket that is about this order, else of this wish only."""
+        """It may not be seen, or no longer: the end of a socket that is about this order, else of this request only."""
         if self._asked is not None and ref == self._asked.order:
             self.connection.fail(why, why.meaning)
             return

@@ -15,7 +15,7 @@ from realtime.access import origins
 from realtime.access.authentication import Access, Denied, access_of
 from realtime.hub import local
 from realtime.hub.connection import Connection
-from realtime.hub.hub import ConnectionRefused, Hub, Wish
+from realtime.hub.hub import ConnectionRefused, Hub, TopicRequest
 from realtime.protocol.frames import SSE, Message
 from realtime.protocol.http import STATUS
 from realtime.protocol.messages import AUTHENTICATION_UNAVAILABLE, Close
@@ -103,8 +103,8 @@ class Stream:
         connection.on_close = self.ended.set
         connection.on_refused = refused
         epoch, version = self._cursor()
-        wish = Wish(order_topic(self.ref), epoch, version)
-        hub.catch_up(hub.subscribe(connection, [wish]))
+        request = TopicRequest(order_topic(self.ref), epoch, version)
+        hub.catch_up(hub.subscribe(connection, [request]))
         leaving = asyncio.ensure_future(self._client_leaves())
         ended = asyncio.ensure_future(self.ended.wait())
         try:

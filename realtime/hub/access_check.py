@@ -36,7 +36,7 @@ class AccessCheck:
                 await self._end_invalidated()
                 await self._end_what_may_not_be_seen()
             except PASSING_ERRORS as error:
-                logger.warning("re-authorization: the database cannot be asked: %s", error)
+                logger.warning("re-authorization: database unavailable: %s", error)
 
     async def _end_invalidated(self) -> None:
         shown = {each for c in self._connections for each in c.access.credentials}

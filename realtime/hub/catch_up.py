@@ -144,5 +144,5 @@ async def result_of(asking: "asyncio.Future[Catchup | None]") -> Catchup | Close
     try:
         return await asking or Close.FORBIDDEN
     except Exception as error:  # noqa: BLE001 — the reader has logged it
-        logger.debug("not readable: %r", error)
+        logger.debug("stream not readable: %r", error)
         return Close.INTERNAL

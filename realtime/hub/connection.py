@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from realtime.access.authentication import Access
 from realtime.hub import raw_send
 from realtime.hub.topic import Subscription
-from realtime.protocol.frames import Frame, Message, Wire
+from realtime.protocol.frames import Encoding, Frame, Message
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close, Error
 from realtime.runtime.limits import Timing
 from realtime.runtime.supervisor import Supervisor
@@ -44,6 +44,7 @@ class Connection:
     __slots__ = (
         "access",
         "close_at",
+        "encoding",
         "heard_at",
         "is_closed",
         "is_lagging",
@@ -57,18 +58,17 @@ class Connection:
         "send",
         "speaks",
         "subscriptions",
-        "wire",
     )
 
     def __init__(
         self,
         owner: Owner,
         send: Callable[[Message], Coroutine[Any, Any, None]],
-        wire: Wire,
+        encoding: Encoding,
         now: float,
     ) -> None:
-        self.owner, self.send, self.wire = owner, send, wire
-        self.protocol = raw_send.takes_whole_frames(send) if wire.whole else None
+        self.owner, self.send, self.encoding = owner, send, encoding
+        self.protocol = raw_send.takes_whole_frames(send) if encoding.whole else None
         self.subscriptions: dict[str, Subscription] = {}
         self.is_lagging = False
         self.is_closed = False
@@ -99,9 +99,9 @@ class Connection:
                 self.owner.too_slow += 1
                 self.close(Close.TOO_SLOW, f"{MAX_PENDING} answers were not read")
             return
-        whole, protocol = self.wire.whole, self.protocol
+        whole, protocol = self.encoding.whole, self.protocol
         if whole is None or protocol is None or not raw_send.try_write(protocol, whole(frame)):
-            self._drive(frame.message(self.wire))
+            self._drive(frame.message(self.encoding))
 
     def fail(self, code: Close, message: str) -> None:
         """Say what was wrong, then close. On a connection that cannot write, both go behind what is buffered."""
@@ -113,11 +113,11 @@ class Connection:
         if self.is_closed:
             return
         if not self.is_lagging:
-            self._drive(self.wire.close(code, reason))
+            self._drive(self.encoding.close(code, reason))
         elif raw_send.unblock(self.send):
             for frame in self.pending or ():
-                self._push(frame.message(self.wire))
-            self._push(self.wire.close(code, reason))
+                self._push(frame.message(self.encoding))
+            self._push(self.encoding.close(code, reason))
         # A peer that never reads would hold a closing socket for ever.
         asyncio.get_running_loop().call_later(
             self.owner.timing.close_grace, raw_send.abort, self.send
@@ -137,7 +137,7 @@ class Connection:
 
     def lost(self, error: Exception) -> None:
         """A write failed: the client has gone, and the server says so in its own way."""
-        logger.debug("a %s connection is gone: %r", self.wire.name, error)
+        logger.debug("a %s connection is gone: %r", self.encoding.name, error)
         self.gone()
 
     def lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
@@ -161,7 +161,7 @@ class Connection:
             return
         self.is_lagging = False
         while self.pending and not self.is_lagging:
-            self._drive(self.pending.popleft().message(self.wire))
+            self._drive(self.pending.popleft().message(self.encoding))
         if not (self.is_lagging or self.is_closed):
             self.owner.catch_up(self.subscriptions.values())
 

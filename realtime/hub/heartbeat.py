@@ -44,9 +44,9 @@ class Heartbeat:
     def _look(self, connection: Connection, now: float) -> None:
         times = self._timing
         if connection.speaks and now - connection.heard_at > times.silence:
-            connection.fail(Close.NO_HEARTBEAT, f"no word from you for {times.silence:g} s")
+            connection.fail(Close.NO_HEARTBEAT, f"no heartbeat for {times.silence:g} s")
         elif now >= connection.close_at:
-            connection.fail(Close.DRAINING, "this connection has grown old; come back")
+            connection.fail(Close.DRAINING, "the connection reached its maximum age, reconnect")
         elif now >= connection.leave_at:
             within = min(LEAVE_WITHIN, times.max_age)
             connection.leave_at = float("inf")
@@ -60,7 +60,7 @@ class Heartbeat:
 
     def _every(self, connection: Connection) -> float:
         times = self._timing
-        return times.sse_ping if connection.wire is SSE else times.ping
+        return times.sse_ping if connection.encoding is SSE else times.ping
 
 
 async def drain(connections: Collection[Connection], seconds: float) -> None:
@@ -75,4 +75,4 @@ async def drain(connections: Collection[Connection], seconds: float) -> None:
         wait = began + seconds * number / len(connections) - time.monotonic()
         if wait > 0.01:
             await asyncio.sleep(wait)
-        connection.fail(Close.DRAINING, "this process goes away")
+        connection.fail(Close.DRAINING, "server is draining, reconnect")

@@ -19,7 +19,7 @@ from realtime.hub.connection import Connection
 from realtime.hub.journal_reader import Catchup, JournalReader, OrderSource, StreamSource
 from realtime.hub.position_check import PositionCheck
 from realtime.hub.topic import Listener, Subscription, Topic
-from realtime.protocol.frames import Frame, Message, Wire
+from realtime.protocol.frames import Encoding, Frame, Message
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
 from realtime.pubsub.channel_layer import Layer
 from realtime.runtime.database_threads import DatabaseThreads
@@ -32,7 +32,7 @@ READER_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TopicRequest:
     """A topic that a page wants to watch, from the cursor that it holds."""
 
     topic: str
@@ -103,11 +103,11 @@ class Hub:
     # Connections
 
     def connect(
-        self, send: Callable[[Message], Coroutine[Any, Any, None]], wire: Wire
+        self, send: Callable[[Message], Coroutine[Any, Any, None]], encoding: Encoding
     ) -> Connection:
         """Take a socket or stream in. Raises `ConnectionRefused`."""
         self.check_room()
-        connection = Connection(self, send, wire, time.monotonic())
+        connection = Connection(self, send, encoding, time.monotonic())
         self._heartbeat.admit(connection)
         self.connections[connection] = None
         return connection
@@ -115,10 +115,10 @@ class Hub:
     def check_room(self) -> None:
         """Raises `ConnectionRefused` where nobody can be taken in."""
         if self.is_draining:
-            raise ConnectionRefused(Close.DRAINING, "this process goes away")
+            raise ConnectionRefused(Close.DRAINING, "server is draining, reconnect")
         if len(self.connections) >= self.timing.max_connections:
             raise ConnectionRefused(
-                Close.TOO_MANY, "this process holds as many connections as it may"
+                Close.TOO_MANY, "this process is at its connection limit, retry later"
             )
 
     def forget(self, connection: Connection) -> None:
@@ -127,17 +127,19 @@ class Hub:
         for name in list(connection.subscriptions):
             self.unsubscribe(connection, name)
 
-    def subscribe(self, connection: Connection, wishes: Iterable[Wish]) -> list[Subscription]:
+    def subscribe(
+        self, connection: Connection, requests: Iterable[TopicRequest]
+    ) -> list[Subscription]:
         """Register the page with its topics; `catch_up` then brings it in step. Raises `ConnectionRefused`.
 
         Subscribing again to a topic begins anew from the new cursor.
         """
-        wanted = {wish.topic: wish for wish in wishes}
+        wanted = {request.topic: request for request in requests}
         if len(connection.subscriptions.keys() | wanted.keys()) > MAX_SUBSCRIPTIONS:
             raise ConnectionRefused(
                 Close.TOO_MANY, f"at most {MAX_SUBSCRIPTIONS} orders on one socket"
             )
-        return [self._register(connection, wish) for wish in wanted.values()]
+        return [self._register(connection, request) for request in wanted.values()]
 
     def catch_up(self, subscriptions: Iterable[Subscription]) -> None:
         """Bring these in step with their topics, soon."""
@@ -159,15 +161,15 @@ class Hub:
         self.unsubscribe(listener, topic.name)
         listener.refuse(topic.key, why)
 
-    def _register(self, connection: Connection, wish: Wish) -> Subscription:
-        self.unsubscribe(connection, wish.topic)
-        topic = self.topics.get(wish.topic)
+    def _register(self, connection: Connection, request: TopicRequest) -> Subscription:
+        self.unsubscribe(connection, request.topic)
+        topic = self.topics.get(request.topic)
         if topic is None:
-            topic = self.topics[wish.topic] = Topic(wish.topic)
+            topic = self.topics[request.topic] = Topic(request.topic)
             # Join before reading: an event committed in between may arrive twice, never not at all.
             self.layer.join(topic.name)
         topic.idle_since = None
-        subscription = Subscription(connection, topic, wish.epoch, wish.version)
+        subscription = Subscription(connection, topic, request.epoch, request.version)
         topic.members[connection] = connection.subscriptions[topic.name] = subscription
         return subscription
 

@@ -143,7 +143,7 @@ class JournalReader:
                 if all(future.done() for asks in batch.values() for _, future in asks):
                     return {}  # nobody waits any more
                 if self.failures % 20 == 0:
-                    logger.warning("cannot read %d streams, trying again: %s", len(after), error)
+                    logger.warning("reading %d streams failed, retrying: %s", len(after), error)
                 pause = PAUSES[min(self.failures, len(PAUSES) - 1)]
                 self.failures += 1
                 await asyncio.sleep(pause)
@@ -158,7 +158,7 @@ class JournalReader:
                 self._supervisor.spawn(self._answer({key: asks}), f"{self._source.kind} read")
             return
         for key, asks in batch.items():
-            logger.error("stream %s:%s cannot be read", self._source.kind, key, exc_info=error)
+            logger.error("reading stream %s:%s failed", self._source.kind, key, exc_info=error)
             for _, future in asks:
                 if not future.done():
                     future.set_exception(error)

@@ -70,7 +70,7 @@ class PositionCheck:
                 try:
                     epoch, heads = await reader.heads([topic.key for topic in batch])
                 except PASSING_ERRORS as error:
-                    logger.warning("the position check cannot ask the journal: %s", error)
+                    logger.warning("position check: database unavailable: %s", error)
                     return False
                 behind = [t for t in batch if t.is_behind(epoch, heads.get(t.key, 0))]
                 self.healed += len(behind)

@@ -92,7 +92,7 @@ def unblock(send: Send) -> bool:
 
 
 def abort(send: Send) -> None:
-    """Cut the connection at once, dropping what is still buffered for it."""
+    """Cut the connection now, dropping what is still buffered for it."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is not None:
         transport.abort()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from realtime.hub.journal_reader import Catchup
 from realtime.hub.raw_send import try_write
-from realtime.protocol.frames import Frame, Message, Wire
+from realtime.protocol.frames import Encoding, Frame, Message
 from realtime.protocol.messages import Close, Synced
 from realtime.pubsub.names import parse_topic
 
@@ -31,7 +31,7 @@ COLD = Position("", 0)  # not read yet; no journal has this epoch
 class Listener(Protocol):
     """What a topic writes to: a page, however it is connected. Hashed by identity."""
 
-    wire: Wire
+    encoding: Encoding
     protocol: Any  # what `raw_send.try_write` takes, where the server has it
     send: Callable[[Message], Coroutine[Any, Any, None]]
     subscriptions: "dict[str, Subscription]"
@@ -83,13 +83,13 @@ class Subscription:
         if self.topic.position != (self.epoch, self.version):
             raise RuntimeError(f"a page of {self.topic.name} went live away from its topic")
         self.is_live = True
-        self.topic.live.setdefault(self.listener.wire, {})[self.listener] = None
+        self.topic.live.setdefault(self.listener.encoding, {})[self.listener] = None
 
     def park(self) -> None:
         """Stop following; the cursor stays where the topic is now."""
         if self.is_live:
             self.is_live = False
-            del self.topic.live[self.listener.wire][self.listener]
+            del self.topic.live[self.listener.encoding][self.listener]
             self.epoch, self.version = self.topic.position
 
 
@@ -116,7 +116,7 @@ class Topic:
         self.ring = _NOTHING  # without a hole, and ending at `position`
         self.early: dict[int, Frame] = {}  # beyond a hole, or come before the first read
         self.members: dict[Listener, Subscription] = {}
-        self.live: dict[Wire, dict[Listener, None]] = {}
+        self.live: dict[Encoding, dict[Listener, None]] = {}
         self.is_reading = False
         self.idle_since: float | None = None
 
@@ -208,17 +208,17 @@ class Topic:
         self._fan_out(snapshot(self, view))
 
     def _fan_out(self, frame: Frame) -> None:
-        for wire, live in self.live.items():
+        for encoding, live in self.live.items():
             if not live:
                 continue
-            whole = wire.whole(frame) if wire.whole else b""
+            whole = encoding.whole(frame) if encoding.whole else b""
             # This loop is what the fan-out's speed hangs on. A frame that is the same for all is encoded for the
             # first and written as it is; where that cannot be, the send is driven here, without a task.
             for listener in tuple(live):
                 protocol = listener.protocol
                 if protocol is not None and try_write(protocol, whole):
                     continue
-                sending = listener.send(frame.message(wire))
+                sending = listener.send(frame.message(encoding))
                 try:
                     waiting = sending.send(None)
                 except StopIteration:

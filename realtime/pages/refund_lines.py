@@ -1,4 +1,4 @@
-"""What came of each refund, told from the order's stream alone, so that the browser can go on by the same rules.
+"""What came of each refund, read from the order's stream alone, so that the browser can go on by the same rules.
 
 Providers tell how much has gone back in all, not which refund that was: an amount that arrives is given to the refund
 that asked for it, or else to the oldest ones that it covers, and what is left over was made at the provider.
@@ -24,7 +24,7 @@ def of(events: Sequence[EventRecord]) -> list[Refund]:
     """The refunds in the order in which they began. The amounts that are done are what is refunded in all."""
     found: list[Refund] = []
     if events and events[0].version > 1 and (before := events[0].facts["refunded"]):
-        found.append(Refund(amount=before, state="done", at=events[0].at))  # told before this tail
+        found.append(Refund(amount=before, state="done", at=events[0].at))  # before this tail
     for event in events:
         data = event.public_data
         if event.type == "refund.requested":

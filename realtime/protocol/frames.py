@@ -1,4 +1,4 @@
-"""A frame that goes out: encoded once, and put into the words of each wire once, however many pages get it."""
+"""A frame that goes out: encoded once, and made a message of each encoding once, however many pages get it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,19 +15,19 @@ class Frame:
 
     def __init__(self, kind: str, text: str, epoch: str = "", version: int = 0) -> None:
         self.kind, self.text, self.epoch, self.version = kind, text, epoch, version
-        self._messages: dict[Wire, Message] | None = None  # most frames go out as bytes alone
+        self._messages: dict[Encoding, Message] | None = None  # most frames go out as bytes alone
 
-    def message(self, wire: "Wire") -> Message:
-        """The ASGI message for a wire. Servers read it and keep nothing of it, so all pages share one."""
+    def message(self, encoding: "Encoding") -> Message:
+        """The ASGI message in an encoding. Servers read it and keep nothing of it, so all pages share one."""
         if self._messages is None:
             self._messages = {}
-        message = self._messages.get(wire)
+        message = self._messages.get(encoding)
         if message is None:
-            message = self._messages[wire] = wire.encode(self)
+            message = self._messages[encoding] = encoding.encode(self)
         return message
 
 
-class Wire:
+class Encoding:
     """How frames and the end of a connection are said over one transport.
 
     `whole`: a frame as the bytes that go over the line, where they are the same for every client.
@@ -79,5 +79,5 @@ def _close_sse(_code: int, _reason: str) -> Message:
     return {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-WEBSOCKET = Wire("websocket", _websocket, _close_websocket, _whole_websocket)
-SSE = Wire("sse", _sse, _close_sse)
+WEBSOCKET = Encoding("websocket", _websocket, _close_websocket, _whole_websocket)
+SSE = Encoding("sse", _sse, _close_sse)

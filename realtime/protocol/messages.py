@@ -40,17 +40,17 @@ class Close(IntEnum):
 
     NO_CREDENTIALS = 4001, "no credentials", "stop"
     FORBIDDEN = 4003, "bad credentials, or not yours, or no such order", "stop"
-    TOKEN_EXPIRED = 4005, "token expired", "refresh, come back"
-    TOO_SLOW = 4008, "too slow", "come back"
-    TOO_MANY = 4009, "too many connections or subscriptions", "come back later"
-    DRAINING = 4010, "draining", "come back, spread over within_ms"
-    NO_HEARTBEAT = 4012, "no heartbeat", "come back"
-    BAD_MESSAGE = 4400, "a message that makes no sense", "stop"
-    INTERNAL = 1011, "an error of ours", "come back"
+    TOKEN_EXPIRED = 4005, "token expired", "refresh, reconnect"
+    TOO_SLOW = 4008, "too slow", "reconnect"
+    TOO_MANY = 4009, "too many connections or subscriptions", "retry later"
+    DRAINING = 4010, "draining", "reconnect, spread over within_ms"
+    NO_HEARTBEAT = 4012, "no heartbeat", "reconnect"
+    BAD_MESSAGE = 4400, "malformed message", "stop"
+    INTERNAL = 1011, "internal error", "reconnect"
 
 
 class BadFrame(Exception):
-    """A client's frame makes no sense. The text says what was wrong and what would be right."""
+    """A client's frame is malformed. The text says what was wrong and what would be right."""
 
     def __init__(self, message: str, code: Close = Close.BAD_MESSAGE) -> None:
         super().__init__(message)

@@ -77,7 +77,7 @@ class Layer:
     async def joined(self, topics: Iterable[str]) -> None:
         """Wait until the topics' groups are joined, but not long, and not at all while the layer is away.
 
-        What was not joined in time is told to `on_back` once it is.
+        `on_back` is called with what was not joined in time, once it is.
         """
         missing = [topic for topic in topics if not self._is_joined(topic)]
         if missing and (self.is_up or not self._was_away):
@@ -118,7 +118,7 @@ class Layer:
                 self._heard()
         except Exception:
             # Whatever it is, the hints after it are worth hearing, and what this one meant stands in the journal.
-            logger.exception("a hint makes no sense")
+            logger.exception("a malformed hint was dropped")
             self._on_back(None)
 
     def _heard(self) -> None:
@@ -126,7 +126,7 @@ class Layer:
         self._sent_unheard = 0
         if self._was_away:
             self._was_away = False
-            logger.info("the channel layer is back")
+            logger.info("channel layer reconnected")
             self._on_back(None)
 
     async def _echo(self) -> None:
@@ -148,13 +148,13 @@ class Layer:
                 await self._layer.send(self._echo_channel, names.echo_message(number))
             except Exception as error:  # noqa: BLE001 — whatever a layer raises, it is away
                 if not self._was_away:
-                    logger.warning("the channel layer is away, pages are up to 3 s late: %r", error)
+                    logger.warning("channel layer unavailable, pages are up to 3 s late: %r", error)
                 self._was_away = True
                 self._sent_unheard = 0
                 continue
             self._sent_unheard += 1
             if self._sent_unheard * self._timing.echo > self._timing.deaf:
-                logger.warning("the channel layer sends but does not deliver; connecting anew")
+                logger.warning("channel layer sends but does not deliver, reconnecting")
                 self._was_away, self._sent_unheard = True, 0
                 self._subscriber.reconnect()
                 await self._flush()
@@ -165,7 +165,7 @@ class Layer:
             async with asyncio.timeout(FLUSH_WITHIN):
                 await self._layer.flush()
         except Exception as error:  # noqa: BLE001 — whatever a layer raises, its connections are given up
-            logger.debug("flushing the channel layer: %r", error)
+            logger.debug("flushing the channel layer failed: %r", error)
 
     def health(self) -> dict[str, Any]:
         wanted, joined = self._subscriber.counts()

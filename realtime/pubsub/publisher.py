@@ -78,7 +78,7 @@ class Publisher:
         now = time.monotonic()
         if now - self._complained_at > QUIET:
             self._complained_at = now
-            logger.warning("hints are not sent, pages are up to 3 s late: %s", what)
+            logger.warning("publishing hints failed, pages are up to 3 s late: %s", what)
 
 
 _publisher: Publisher | None = None

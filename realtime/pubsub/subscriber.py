@@ -88,7 +88,7 @@ class Subscriber:
             if monotonic() - began > CALM:
                 failures = 0
             if failures % 30 == 0:
-                logger.warning("not connected to Valkey's messages: %s", trouble)
+                logger.warning("not connected to Valkey pub/sub, reconnecting: %s", trouble)
             await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
             failures += 1
 
@@ -182,7 +182,7 @@ class _Line(asyncio.Protocol):
         try:
             self._take_replies()
         except (hiredis.HiredisError, LookupError, TypeError, ValueError) as error:
-            self._end(f"the reply makes no sense: {error!r}")
+            self._end(f"malformed reply: {error!r}")
 
     def _take_replies(self) -> None:
         until, gets, on_message = monotonic() + BUSY, self._reader.gets, self._on_message

@@ -57,7 +57,7 @@ class Supervisor:
                 if loop.time() - began > CALM:
                     in_a_row = 0
                 if in_a_row % 30 == 0:
-                    logger.warning("%s died and is started again: %r", name, error)
+                    logger.warning("service %s crashed, restarting: %r", name, error)
             self.restarts[name] += 1
             await asyncio.sleep(PAUSES[min(in_a_row, len(PAUSES) - 1)])
             in_a_row += 1

@@ -115,7 +115,7 @@ class Line {
     this.token = token;
     this.listeners = [
       [globalThis.document, "visibilitychange", () => this.#onVisibility()],
-      [globalThis.window, "online", () => this.#hurry()],
+      [globalThis.window, "online", () => this.#reconnectNow()],
       [globalThis.window, "offline", () => this.#ride?.abort("offline")],
       // A page that is put away keeps no socket, so that it can come back as it was.
       [globalThis.window, "pagehide", () => this.#fallAsleep()],
@@ -247,9 +247,9 @@ class Line {
   /** The connection's own right has run out: its token; without one, all the grants that it had. */
   #renewAll() {
     const shared = [...this.streams].filter((stream) => !stream.grant);
-    const lapsed = this.token ? shared : this.streams;
+    const expired = this.token ? shared : this.streams;
     if (this.token && !shared.length) this.token = undefined;
-    for (const stream of [...lapsed]) this.#refuse(stream, EXPIRED);
+    for (const stream of [...expired]) this.#refuse(stream, EXPIRED);
   }
 
   async #renew(holder, stream) {
@@ -461,10 +461,10 @@ class Line {
 
   #wakeUp() {
     this.#isAsleep = false;
-    this.#hurry();
+    this.#reconnectNow();
   }
 
-  #hurry() {
+  #reconnectNow() {
     this.#failures = 0;
     this.#wake();
   }

@@ -21,7 +21,7 @@ PATIENCE = 15.0  # seconds without a byte after which a test is over
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A board that knows nothing of the test before, and looks at log-ins often."""
-    monkeypatch.setattr(stream, "STANDING", 0.2)
+    monkeypatch.setattr(stream, "ACCESS_CHECK", 0.2)
     fresh = Board()
     for module in (views, stream):
         monkeypatch.setattr(module, "board", fresh)

@@ -41,8 +41,8 @@ def watch(server: Server) -> Iterator[Open]:
             address = f"{server.url.replace('http', 'ws')}/ws/orders/{path}"
             socket: ClientConnection = opened.enter_context(connect(address, proxy=None, **options))
             if len(refs) > 1:
-                wishes = [{"order": ref} for ref in refs]
-                socket.send(json.dumps({"type": "hello", "subscribe": wishes}))
+                requests = [{"order": ref} for ref in refs]
+                socket.send(json.dumps({"type": "hello", "subscribe": requests}))
             waiting = set(refs)
             while waiting:
                 frame = json.loads(socket.recv(40))

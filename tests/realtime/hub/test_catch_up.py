@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.hub.connection import MAX_PENDING, Connection
-from realtime.hub.hub import Hub, Wish
+from realtime.hub.hub import Hub, TopicRequest
 from realtime.hub.journal_reader import Catchup
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
 from realtime.protocol.messages import Close
@@ -82,8 +82,8 @@ class Client:
         self.takes = frames
         self._can_take.set()
 
-    def watch(self, *wishes: Wish) -> None:
-        self.hub.catch_up(self.hub.subscribe(self.connection, wishes))
+    def watch(self, *requests: TopicRequest) -> None:
+        self.hub.catch_up(self.hub.subscribe(self.connection, requests))
 
     def versions(self, ref: str) -> list[int]:
         """What it was told of, in tails and by themselves; a snapshot is a version too."""
@@ -106,8 +106,8 @@ class Client:
         )
 
 
-def wish(ref: str, version: int | None, epoch: str = EPOCH) -> Wish:
-    return Wish(order_topic(ref), epoch, version)
+def from_version(ref: str, version: int | None, epoch: str = EPOCH) -> TopicRequest:
+    return TopicRequest(order_topic(ref), epoch, version)
 
 
 @pytest.fixture
@@ -129,11 +129,11 @@ async def test_a_client_whose_buffer_fills_as_it_comes_back_gets_what_it_missed_
 ) -> None:
     journal.heads_of = dict.fromkeys(REFS, 5)
     other, client = Client(hub), Client(hub)
-    other.watch(*(wish(ref, 3) for ref in REFS))
+    other.watch(*(from_version(ref, 3) for ref in REFS))
     await other.synced(*REFS)
 
     client.takes = 10
-    client.watch(*(wish(ref, 3) for ref in REFS))
+    client.watch(*(from_version(ref, 3) for ref in REFS))
     await eventually_async(lambda: client.connection.is_lagging)
     client.reads(1_000_000)
 
@@ -146,7 +146,7 @@ async def test_a_client_that_reads_a_little_at_a_time_has_every_order_in_the_end
 ) -> None:
     journal.heads_of = dict.fromkeys(REFS, 1)
     client = Client(hub)
-    client.watch(*(wish(ref, 1) for ref in REFS))
+    client.watch(*(from_version(ref, 1) for ref in REFS))
     await client.synced(*REFS)
 
     client.takes = 0
@@ -165,10 +165,10 @@ async def test_who_is_too_far_behind_gets_a_snapshot_and_troubles_nobody_else(
     ref = REFS[0]
     journal.heads_of[ref] = 400
     one, other = Client(hub), Client(hub)
-    one.watch(wish(ref, 399))
+    one.watch(from_version(ref, 399))
     await one.synced(ref)
 
-    other.watch(wish(ref, 0))
+    other.watch(from_version(ref, 0))
     journal.heads_of[ref] = 401
     await other.synced(ref)
     hub.heal(hub.topics.values())
@@ -185,7 +185,7 @@ async def test_a_cursor_of_no_epoch_is_no_cursor(hub: Hub, journal: Journal) -> 
     journal.heads_of[ref] = 7
     client = Client(hub)
 
-    client.watch(wish(ref, 0, epoch=""))
+    client.watch(from_version(ref, 0, epoch=""))
 
     await client.synced(ref)
     assert client.frames[0] | {"mode": "snapshot", "version": 7} == client.frames[0]
@@ -199,21 +199,21 @@ async def test_a_stream_that_cannot_be_read_ends_its_own_watching_only_and_may_b
     journal.heads_of = {bad: 1, good: 1}
     client = Client(hub)
     if is_live:
-        client.watch(wish(bad, 1), wish(good, 1))
+        client.watch(from_version(bad, 1), from_version(good, 1))
         await client.synced(bad, good)
         journal.heads_of = {bad: 2, good: 2}
         journal.undecodable = {bad}
         hub.heal(hub.topics.values())
     else:
         journal.undecodable = {bad}
-        client.watch(wish(bad, 0), wish(good, 0))
+        client.watch(from_version(bad, 0), from_version(good, 0))
     await eventually_async(lambda: client.refused)
 
     assert client.refused == [(bad, Close.INTERNAL)]
     await eventually_async(lambda: client.versions(good) == [journal.heads_of[good]])
 
     journal.undecodable = set()
-    client.watch(wish(bad, 0))
+    client.watch(from_version(bad, 0))
     await eventually_async(lambda: client.versions(bad)[-1:] == [journal.heads_of[bad]])
 
 
@@ -223,7 +223,7 @@ async def test_a_restored_journal_that_lacks_an_order_ends_its_watching(
     ref = REFS[0]
     journal.heads_of[ref] = 5
     client = Client(hub)
-    client.watch(wish(ref, 5))
+    client.watch(from_version(ref, 5))
     await client.synced(ref)
 
     journal.epoch, journal.heads_of = "autumn", {}
@@ -240,7 +240,7 @@ async def test_all_are_checked_in_their_turn_also_while_some_are_triggered(
     hub.start()
     journal.heads_of[REFS[0]] = 1
     client = Client(hub)
-    client.watch(wish(REFS[0], 1))
+    client.watch(from_version(REFS[0], 1))
     await client.synced(REFS[0])
 
     async def trigger_all_the_time() -> None:

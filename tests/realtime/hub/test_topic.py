@@ -20,7 +20,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
-        self.wire, self.protocol, self.is_closed = WEBSOCKET, None, False
+        self.encoding, self.protocol, self.is_closed = WEBSOCKET, None, False
 
     def send(self, message: Message) -> Coroutine[Any, Any, None]:
         async def write() -> None:

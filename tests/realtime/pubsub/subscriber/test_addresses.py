@@ -34,7 +34,7 @@ async def test_a_password_that_is_refused_is_tried_again_until_it_is_right(
 ) -> None:
     async with listening(f"redis://ears:s3cret@127.0.0.1:{own_port}/0") as heard:
         heard.subscriber.join(b"c")
-        await heard.until(lambda _: "not connected to Valkey's messages" in caplog.text)
+        await heard.until(lambda _: "not connected to Valkey pub/sub" in caplog.text)
         with redis.Redis(port=own_port) as client:
             client.acl_setuser(
                 "ears", enabled=True, passwords=["+s3cret"], categories=["+@all"], channels=["*"]
