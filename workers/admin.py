@@ -1,4 +1,4 @@
-"""The beat's schedule in words: what runs, how often, what for, and whether it does.
+"""The beat's schedule in plain words: what runs, how often, what for, and whether it does.
 
 The rows are django-celery-beat's own, and so is the form that changes them; here they are only explained.
 """
@@ -15,9 +15,9 @@ from django_celery_beat.models import PeriodicTask
 from orders.admin.base import EMPTY, moment
 
 MEANINGS = {
-    "workers.tasks.reconcile": _("asks providers about payments that are due"),
-    "workers.tasks.compare": _("compares our payments with the providers' own lists"),
-    "celery.backend_cleanup": _("Celery's own: removes results that have run out; we keep none"),
+    "workers.tasks.reconcile": _("checks payments that are due with their providers"),
+    "workers.tasks.compare": _("reconciles our payments with the providers' lists"),
+    "celery.backend_cleanup": _("Celery's cleanup of expired results; none are stored here"),
 }
 
 admin.site.unregister(PeriodicTask)
@@ -35,7 +35,7 @@ class ScheduleInWords(PeriodicTaskAdmin):  # type: ignore[misc] # django-celery-
     class Media:
         css = {"all": ["orders/admin.css"]}
 
-    @admin.display(description=_("in words"))
+    @admin.display(description=_("summary"))
     def in_words(self, task: Any) -> SafeString | str:
         if task.pk is None:
             return EMPTY
@@ -43,7 +43,7 @@ class ScheduleInWords(PeriodicTaskAdmin):  # type: ignore[misc] # django-celery-
         words = format_html("<strong>{}</strong>: {}", _how_often(task), meaning)
         return format_html("{}<br>{}", words, task.description) if task.description else words
 
-    @admin.display(description=_("last noted by beat"))
+    @admin.display(description=_("last run recorded by beat"))
     def last_run(self, task: Any) -> SafeString | str:
         """Beat writes it down every three minutes only; the staff board has the last tick itself."""
         return moment(task.last_run_at)

@@ -12,4 +12,4 @@ __all__ = ["access", "logs", "order", "receipts", "refreshes"]
 
 admin.site.site_header = admin.site.site_title = "Ordercast"
 admin.site.index_template = "orders/admin/index.html"
-admin.site.index_title = _("Orders and what stands behind them")
+admin.site.index_title = _("Orders and payments")

@@ -14,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from orders.admin import searching
 from orders.admin.base import EMPTY, ReadOnlyAdmin, badge, moment
 from orders.models import AuditEntry, Revocation
+from orders.support import labels
+from orders.support.labels import Text
 
 
 @admin.register(AuditEntry)
@@ -21,7 +23,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = (
         "when",
         "actor",
-        "source",
+        "source_shown",
         "action",
         "outcome_badge",
         "order_link",
@@ -29,10 +31,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "address",
     )
     search_fields = ("order",)
-    search_help_text = _("Order reference, in full")
-    readonly_fields = ("order_link", "outcome_badge")
+    search_help_text = _("Full order reference")
+    readonly_fields = ("order_link", "outcome_badge", "source_shown")
     fields = (
-        "at", "actor", "source", "action", "outcome_badge", "detail", "order_link", "reason", "address", "request_id",
+        "at", "actor", "source_shown", "action", "outcome_badge", "detail", "order_link", "reason", "address",
+        "request_id",
     )  # fmt: skip
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -47,7 +50,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         address = f"{reverse('admin:orders_order_changelist')}?{urlencode({'q': entry.order})}"
         return format_html('<a href="{}">{}…</a>', address, entry.order[:8])
 
-    @admin.display(description=_("when"))
+    @admin.display(description=_("time"))
     def when(self, entry: AuditEntry) -> SafeString | str:
         return moment(entry.at)
 
@@ -55,11 +58,15 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def outcome_badge(self, entry: AuditEntry) -> SafeString:
         return badge(entry.outcome)
 
+    @admin.display(description=_("source"))
+    def source_shown(self, entry: AuditEntry) -> Text:
+        return labels.source(entry.source)
+
 
 @admin.register(Revocation)
 class RevocationAdmin(ReadOnlyAdmin):
     list_display = ("what", "when", "actor", "reason")
 
-    @admin.display(description=_("up to"))
+    @admin.display(description=_("tokens issued until"))
     def when(self, row: Revocation) -> SafeString | str:
         return moment(row.at)

@@ -49,8 +49,8 @@ def _accept_late_payment(order: Order, cause: Cause) -> list[Line]:
 def _revoke_links(order: Order, cause: Cause) -> list[Line]:
     name = access.revocation.order(order.ref)
     access.revoke(name, actor=cause.actor, reason=cause.reason)
-    closing = _("pages opened by them close within 3 s")
-    return [Line("success", _("All links so far are revoked"), closing)]
+    closing = _("pages opened with them close within 3 seconds")
+    return [Line("success", _("All existing links revoked"), closing)]
 
 
 force_refresh = action(
@@ -58,7 +58,7 @@ force_refresh = action(
         name="force_refresh",
         title=_("Force refresh from provider"),
         says=_(
-            "The provider is asked about every payment of each order, now, and its answer is let in."
+            "Checks every payment of each order with its provider now, and the order is updated."
         ),
         permission="refresh",
         carry_out=_force_refresh,
@@ -68,7 +68,7 @@ flag = action(
     Act(
         name="flag",
         title=_("Flag for review"),
-        says=_("Somebody should look at each order; your reason says why. It stays as it is."),
+        says=_("Marks each order for review, with your reason. Its state does not change."),
         permission="staff_change",
         carry_out=on_each(_flag, "admin_flag", _ref),
     )
@@ -77,7 +77,7 @@ clear_review = action(
     Act(
         name="clear_review",
         title=_("Clear review flags"),
-        says=_("You have looked at each order, and its flags no longer stand."),
+        says=_("Confirms that you have reviewed each order, and removes its flags."),
         permission="staff_change",
         carry_out=on_each(_clear_review, "admin_clear_review", _ref),
     )
@@ -86,9 +86,7 @@ accept_late_payment = action(
     Act(
         name="accept_late_payment",
         title=_("Accept late payment"),
-        says=_(
-            "Money came after the order was closed, and the shop takes it: the order becomes paid."
-        ),
+        says=_("Accepts money that arrived after the order had closed; the order becomes paid."),
         permission="staff_change",
         carry_out=on_each(_accept_late_payment, "admin_accept_late_payment", _ref),
     )
@@ -97,7 +95,7 @@ revoke_links = action(
     Act(
         name="revoke_links",
         title=_("Revoke links"),
-        says=_("Every link and grant to each order so far ends; the shop can give out new ones."),
+        says=_("Ends every existing link and grant for each order; the shop can issue new ones."),
         permission="staff_change",
         carry_out=on_each(_revoke_links, "admin_revoke_links", _ref),
     )

@@ -1,4 +1,4 @@
-"""The page between an action and its doing: asks for a reason, then shows what became of each row."""
+"""The page between choosing an action and running it: asks for a reason, then shows each row's result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=300,
         label=gettext_lazy("Reason"),
-        help_text=gettext_lazy("Kept with what is done, beside your name."),
+        help_text=gettext_lazy("Recorded with your name."),
         widget=forms.TextInput(
             attrs={"class": "vTextField", "autofocus": True, "aria-describedby": "reason-help"}
         ),
@@ -103,7 +103,7 @@ def _run(
 ) -> HttpResponse | None:
     chosen = list(queryset[: AT_ONCE + 1])
     if len(chosen) > AT_ONCE:
-        said = _("Please choose at most %(most)d at once.") % {"most": AT_ONCE}
+        said = _("Select at most %(most)d at a time.") % {"most": AT_ONCE}
         messages.error(request, said)
         return None
     form = ReasonForm(request.POST if "confirm" in request.POST else None)

@@ -1,7 +1,6 @@
 """What all our admin pages share: read-only, fast on millions of rows, and linked to one another."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,11 @@ from django.utils.formats import date_format
 from django.utils.functional import Promise, cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from orders.models import Order, Payment
+from orders.support import labels, relative_time
+from orders.support.relative_time import ago
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -28,7 +28,7 @@ else:
 
 COUNTED = 5_000  # rows; nobody pages further, and counting on would read the whole table
 EMPTY = "–"
-A_MOMENT = timedelta(minutes=1)  # what Django's own words call 0 minutes
+OVERDUE = timedelta(minutes=1)  # past its time: no tick of the reconciler has taken it up
 
 
 class BoundedPaginator(BasePaginator):
@@ -83,8 +83,8 @@ def link_to_payment(payment: Payment | None) -> SafeString | str:
 
 
 def badge(word: str) -> SafeString:
-    """A state, status or outcome, coloured by what it means for us."""
-    return format_html('<span class="oc-badge oc-{}">{}</span>', word, word.replace("_", " "))
+    """The label of a state, status or outcome, coloured by what it means for us."""
+    return format_html('<span class="oc-badge oc-{}">{}</span>', word, labels.of(word))
 
 
 def folded(value: object, label: str | Promise = "JSON") -> SafeString:
@@ -99,20 +99,22 @@ def moment(at: datetime | None) -> SafeString | str:
     """How long ago; the exact time when pointed at."""
     if at is None:
         return EMPTY
-    return _time(at, lambda then, now: _("%s ago") % timesince(then, now, depth=1))
+    return _time(at, ago(timezone.now() - at))
 
 
 def ahead(at: datetime | None) -> SafeString | str:
-    """In how long something is to happen; "due" once it should have."""
+    """In how long something is to happen: "now" while it is due, "overdue" a minute after."""
     if at is None:
         return EMPTY
-    if at < timezone.now() - A_MOMENT:
-        return _time(at, lambda _then, _now: _("due"))
-    return _time(at, lambda then, now: _("in %s") % timeuntil(then, now, depth=1))
+    left = at - timezone.now()
+    return _time(at, _("overdue") if left < -OVERDUE else relative_time.ahead(left))
 
 
-def _time(at: datetime, spell: Callable[[datetime, datetime], str]) -> SafeString:
-    now = timezone.now()
-    near = _("now") if abs(at - now) < A_MOMENT else spell(at, now)
+def deadline(at: datetime | None) -> SafeString | str:
+    """In how long something ends, or how long ago it did."""
+    return ahead(at) if at is None or at > timezone.now() else moment(at)
+
+
+def _time(at: datetime, near: str) -> SafeString:
     exact = date_format(timezone.localtime(at), "Y-m-d H:i:s")
     return format_html('<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), exact, near)

@@ -1,4 +1,4 @@
-"""What stands behind orders: attempts to pay, refunds, checks, and the journal itself. All read-only.
+"""What orders are made of: payment attempts, refunds, checks, and the journal itself. All read-only.
 
 Searches go by indexes: a reference's beginning, or what leads to a payment (`searching`).
 """
@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -24,6 +25,8 @@ from orders.admin.base import (
 )
 from orders.domain import money
 from orders.models import OrderEvent, Payment, PaymentCheck, Refund
+from orders.support import labels
+from orders.support.labels import Text
 
 
 class Checks(admin.SimpleListFilter):
@@ -31,7 +34,7 @@ class Checks(admin.SimpleListFilter):
     parameter_name = "checks"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("due", _("Due now")), ("open", _("Still being looked at"))]
+        return [("due", _("Due now")), ("open", _("Scheduled"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "due":
@@ -51,13 +54,16 @@ class PaymentAdmin(ReadOnlyAdmin):
     list_filter = (Checks,)
     search_fields = ("ref",)
     search_help_text = _(
-        "Payment or order reference (its beginning will do), or the provider's reference in full"
+        "Payment or order reference (its beginning is enough), or the provider's full reference"
     )
-    readonly_fields = ("order_link", "status_badge", "amount_shown")
+    readonly_fields = (
+        "order_link", "status_badge", "amount_shown", "authorised_shown", "captured_shown", "refunded_shown",
+        "disputed_shown",
+    )  # fmt: skip
     fields = (
-        "order_link", "ref", "provider", "provider_ref", "mode", "status_badge", "amount_shown", "authorised",
-        "captured", "refunded", "disputed", "dispute", "failure_code", "checkout_url", "profile", "step",
-        "last_checked_at", "next_check_at", "created_at", "changed_at",
+        "order_link", "ref", "provider", "provider_ref", "mode", "status_badge", "amount_shown", "authorised_shown",
+        "captured_shown", "refunded_shown", "disputed_shown", "dispute", "failure_code", "checkout_url", "profile",
+        "step", "last_checked_at", "next_check_at", "created_at", "changed_at",
     )  # fmt: skip
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -76,6 +82,22 @@ class PaymentAdmin(ReadOnlyAdmin):
     @admin.display(description=_("amount"))
     def amount_shown(self, payment: Payment) -> str:
         return money.written(payment.amount, payment.currency)
+
+    @admin.display(description=_("authorised"))
+    def authorised_shown(self, payment: Payment) -> str:
+        return money.written(payment.authorised, payment.currency)
+
+    @admin.display(description=_("captured"))
+    def captured_shown(self, payment: Payment) -> str:
+        return money.written(payment.captured, payment.currency)
+
+    @admin.display(description=_("refunded"))
+    def refunded_shown(self, payment: Payment) -> str:
+        return money.written(payment.refunded, payment.currency)
+
+    @admin.display(description=_("disputed"))
+    def disputed_shown(self, payment: Payment) -> str:
+        return money.written(payment.disputed, payment.currency)
 
     @admin.display(description=_("last check"))
     def last_check(self, payment: Payment) -> SafeString | str:
@@ -112,16 +134,16 @@ class RefundAdmin(ReadOnlyAdmin):
 @admin.register(PaymentCheck)
 class PaymentCheckAdmin(ReadOnlyAdmin):
     list_display = (
-        "checked_at", "payment_link", "found_badge", "detail", "source", "actor", "took_ms",
+        "checked_at", "payment_link", "found_badge", "detail", "source_shown", "actor", "took_ms",
     )  # fmt: skip
     list_select_related = ("payment",)
     search_fields = ("payment",)
     search_help_text = _(
-        "Payment or order reference (its beginning will do), or the provider's reference in full"
+        "Payment or order reference (its beginning is enough), or the provider's full reference"
     )
-    readonly_fields = ("payment_link", "found_badge")
+    readonly_fields = ("payment_link", "found_badge", "source_shown")
     fields = (
-        "payment_link", "checked_at", "found_badge", "detail", "source", "actor", "took_ms",
+        "payment_link", "checked_at", "found_badge", "detail", "source_shown", "actor", "took_ms",
     )  # fmt: skip
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -133,21 +155,30 @@ class PaymentCheckAdmin(ReadOnlyAdmin):
     def payment_link(self, check: PaymentCheck) -> SafeString | str:
         return link_to_payment(check.payment)
 
-    @admin.display(description=_("found"))
+    @admin.display(description=_("result"))
     def found_badge(self, check: PaymentCheck) -> SafeString:
         return badge(check.found)
+
+    @admin.display(description=_("source"))
+    def source_shown(self, check: PaymentCheck) -> Text:
+        return labels.source(check.source)
 
 
 @admin.register(OrderEvent)
 class OrderEventAdmin(ReadOnlyAdmin):
-    list_display = ("id", "order_link", "version", "type", "state_badge", "source", "actor", "at")
+    list_display = (
+        "id", "order_link", "version", "type_shown", "state_badge", "source_shown", "actor", "at",
+    )  # fmt: skip
     list_display_links = ("id",)
     list_select_related = ("order",)
     search_fields = ("order",)
-    search_help_text = _("Order reference (its beginning will do)")
-    readonly_fields = ("order_link", "state_badge", "data_shown", "facts_shown")
+    search_help_text = _("Order reference (its beginning is enough)")
+    readonly_fields = (
+        "order_link", "type_shown", "state_badge", "source_shown", "data_shown", "facts_shown",
+    )  # fmt: skip
     fields = (
-        "order_link", "version", "type", "schema", "state_badge", "source", "actor", "at", "data_shown", "facts_shown",
+        "order_link", "version", "type_shown", "schema", "state_badge", "source_shown", "actor", "at", "data_shown",
+        "facts_shown",
     )  # fmt: skip
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -162,6 +193,14 @@ class OrderEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("state"))
     def state_badge(self, event: OrderEvent) -> SafeString:
         return badge(event.state)
+
+    @admin.display(description=_("event"))
+    def type_shown(self, event: OrderEvent) -> SafeString:
+        return format_html("{} <code>{}</code>", labels.event(event.type), event.type)
+
+    @admin.display(description=_("source"))
+    def source_shown(self, event: OrderEvent) -> Text:
+        return labels.source(event.source)
 
     @admin.display(description=_("data"))
     def data_shown(self, event: OrderEvent) -> SafeString:

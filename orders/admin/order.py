@@ -1,6 +1,6 @@
 """Orders: the list that support searches, and the frame of one order's page (`order_page` fills it)."""
 
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -12,11 +12,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from orders.admin import actions, order_page, searching
-from orders.admin.base import COUNTED, EMPTY, ReadOnlyAdmin, ahead, badge, folded, moment
+from orders.admin.base import COUNTED, EMPTY, OVERDUE, ReadOnlyAdmin, ahead, badge, folded, moment
 from orders.domain import money
 from orders.models import Order, Payment
-
-OVERDUE = timedelta(minutes=1)  # past its time: no tick has taken it up
+from orders.support import labels
 
 
 class NeedsReview(admin.SimpleListFilter):
@@ -48,16 +47,27 @@ class Checks(admin.SimpleListFilter):
         return queryset.filter(pk__in=list(orders[:COUNTED]))
 
 
+class ByState(admin.ChoicesFieldListFilter):
+    """Django's own filter, with the labels that staff read elsewhere."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        everything, *states = super().choices(changelist)
+        yield everything
+        names = [value for value, _name in self.field.flatchoices]
+        for state, choice in zip(names, states, strict=True):
+            yield {**choice, "display": labels.of(state)}
+
+
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
     list_display = (
         "short_ref", "state_badge", "amount", "flags_shown", "age", "last_check", "next_check",
     )  # fmt: skip
-    list_filter = (NeedsReview, Checks, "state")
+    list_filter = (NeedsReview, Checks, ("state", ByState))
     search_fields = ("ref",)  # makes the box appear; get_search_results does the work
     search_help_text = _(
-        "Order or payment reference (its beginning will do), or in full: the provider's reference, "
-        "an idempotency key, a user name, or the id of a provider's event"
+        "Order or payment reference (its beginning is enough); or in full: the provider's reference, "
+        "an idempotency key, a user name, or a provider's event ID"
     )
     actions = (
         actions.force_refresh,
@@ -70,7 +80,7 @@ class OrderAdmin(ReadOnlyAdmin):
     # What matters stands above, made by `order_page`; this is the rest.
     fieldsets = (
         (
-            _("More"),
+            _("More details"),
             {
                 "classes": ["collapse"],
                 "fields": ("ref", "customer", "idempotency_key", "request_hash", "metadata_shown"),
@@ -126,10 +136,10 @@ class OrderAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("review"))
     def flags_shown(self, order: Order) -> SafeString | str:
-        flags = ((flag.replace("_", " "),) for flag in order.flags)
+        flags = ((labels.flag(flag),) for flag in order.flags)
         return format_html_join(" ", '<span class="oc-badge oc-flag">{}</span>', flags) or EMPTY
 
-    @admin.display(description=_("made"))
+    @admin.display(description=_("created"))
     def age(self, order: Order) -> SafeString | str:
         return moment(order.created_at)
 

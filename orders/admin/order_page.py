@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from orders.access.links import page_url
-from orders.admin.base import EMPTY, ahead, folded, moment
+from orders.admin.base import EMPTY, ahead, deadline, folded, moment
 from orders.domain import money
 from orders.domain.states import UNPAID
 from orders.models import (
@@ -17,7 +17,7 @@ from orders.models import (
     RefreshItem,
     Refund,
 )
-from orders.support import explain
+from orders.support import explain, labels
 
 SHOWN = 200  # of events, checks, receipts and audit entries each
 
@@ -54,12 +54,18 @@ def all_that_is_known(order: Order) -> dict[str, Any]:
             {"row": refund, "amount": spelled.write(refund.amount)}
             for refund in Refund.objects.filter(payment__in=payments).order_by("-pk")[:SHOWN]
         ],
-        "checks": checks.order_by("-checked_at")[:SHOWN],
+        "checks": [
+            {"row": check, "source": labels.source(check.source)}
+            for check in checks.order_by("-checked_at")[:SHOWN]
+        ],
         "receipts": explain.receipts_about({p.pk: p.ref for p in payments}, SHOWN),
         "refreshes": RefreshItem.objects.filter(order=order)
         .select_related("run")
         .order_by("-pk")[:10],
-        "audit": AuditEntry.objects.filter(order=order.ref).order_by("-pk")[:SHOWN],
+        "audit": [
+            {"row": entry, "source": labels.source(entry.source)}
+            for entry in AuditEntry.objects.filter(order=order.ref).order_by("-pk")[:SHOWN]
+        ],
         "shown": SHOWN,
     }
 
@@ -74,14 +80,19 @@ def _facts(order: Order, spelled: money.Spelling, payments: list[Payment]) -> di
     ]
     return {
         "total": spelled.write(order.total),
+        "flags": [labels.flag(flag) for flag in order.flags],
         "page": page_url(order.ref),
         "rows": [
             *((name, spelled.write(amount)) for name, amount in amounts if amount),
-            (_("made"), moment(order.created_at)),
+            (_("created"), moment(order.created_at)),
             (_("last change"), moment(order.changed_at)),
             (_("last check"), moment(max(looks, default=None))),
             (_("next check"), ahead(min(due, default=None))),
-            *([(_("can be paid until"), ahead(order.expires_at))] if order.state in UNPAID else []),
+            *(
+                [(_("payment deadline"), deadline(order.expires_at))]
+                if order.state in UNPAID
+                else []
+            ),
             (_("customer"), order.customer or EMPTY),
             (_("version"), order.version),
         ],
@@ -93,6 +104,8 @@ def _event(event: OrderEvent, spelled: money.Spelling) -> dict[str, Any]:
     words = [str(event.data[name]) for name in ("reason", "detail", "code") if event.data.get(name)]
     return {
         "row": event,
+        "name": labels.event(event.type),
+        "source": labels.source(event.source),
         "raw": folded(event.data),
         "amount": "" if amount is None else spelled.write(amount),
         "says": ": ".join(words),

@@ -1,4 +1,4 @@
-"""Callbacks as they came: what each did, and the means to let one in once more."""
+"""Callbacks as they were received: what each did, and how to process one again."""
 
 from typing import Any
 
@@ -19,12 +19,13 @@ from orders.admin.base import (
     link_to_payment,
     moment,
 )
-from orders.admin.words import FOUND
 from orders.callbacks.replay import replay_receipt
 from orders.domain.cause import Cause
 from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt
+from orders.support import labels
 
+_STILL_UNMATCHED = _("Still matches no payment")
 _HARMLESS = {Outcome.APPLIED, Outcome.NOTHING_NEW, Outcome.ASKING}
 
 
@@ -36,9 +37,9 @@ class Matching(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("unmatched", _("Matches none, yet or any more")),
-            ("trying", _("Matches none yet")),
-            ("given_up", _("Given up")),
+            ("unmatched", _("Unmatched or needing review")),
+            ("trying", _("Unmatched, retrying")),
+            ("given_up", _("Needing review")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -51,7 +52,8 @@ class Matching(admin.SimpleListFilter):
 def _replay(receipt: CallbackReceipt, cause: Cause) -> list[Line]:
     outcome, detail = replay_receipt(receipt.pk, cause)
     level = "success" if outcome in _HARMLESS else "error"
-    return [Line(level, FOUND.get(outcome, outcome), detail)]
+    found = _STILL_UNMATCHED if outcome == Outcome.UNMATCHED else labels.of(outcome)
+    return [Line(level, found, detail)]
 
 
 def _ref_of(receipt: CallbackReceipt) -> str:
@@ -63,8 +65,8 @@ replay = action(
         name="replay",
         title=_("Replay"),
         says=_(
-            "What the callback said goes through the same door once more. Nothing can happen that the callback "
-            "could not have done by coming late: what is known already stays, and what is out of step is asked about."
+            "Processes the stored callback again. This is safe: it cannot do more than the same callback arriving "
+            "late. What is known already stays, and what is out of sequence is checked with the provider."
         ),
         permission="staff_change",
         carry_out=on_each(_replay, "admin_replay", _ref_of),
@@ -81,7 +83,7 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
     list_filter = (Matching,)
     search_fields = ("event_id",)
     search_help_text = _(
-        "The provider's event id in full, or a payment's or order's reference (its beginning will do)"
+        "The provider's full event ID, or a payment or order reference (its beginning is enough)"
     )
     actions = (replay,)
     readonly_fields = (
@@ -117,7 +119,7 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
         shown = receipt.event_id if len(receipt.event_id) <= 12 else f"{receipt.event_id[:12]}…"
         return format_html('<code title="{}">{}</code>', receipt.event_id, shown)
 
-    @admin.display(description=_("when"))
+    @admin.display(description=_("time"))
     def when(self, receipt: CallbackReceipt) -> SafeString | str:
         return moment(receipt.received_at)
 
@@ -139,4 +141,4 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("body"))
     def body_shown(self, receipt: CallbackReceipt) -> SafeString:
-        return folded(receipt.body, _("Raw, without secrets"))
+        return folded(receipt.body, _("Raw, secrets removed"))

@@ -12,11 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from orders.admin.base import ReadOnlyAdmin, badge, moment
-from orders.admin.words import FOUND, HARMLESS
 from orders.commands import refresh_runs
 from orders.models import RefreshItem, RefreshRun
+from orders.support import labels
 
-SLOW = 5  # seconds that an item waits until the page says that no worker has come for it
+SLOW = 5  # seconds that an item waits until the page says that no worker has picked it up
+HARMLESS = frozenset({"applied", "nothing_new"})
 Status = RefreshItem.Status
 
 
@@ -47,7 +48,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).prefetch_related("items")
 
     def carry_out(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask from this very process, where no worker has come for it."""
+        """Check from this very process, where no worker has picked it up."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if not RefreshRun.objects.filter(pk=pk).exists():
@@ -68,7 +69,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         context = {**(_progress(run) if run else {}), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
-    @admin.display(description=_("when"))
+    @admin.display(description=_("time"))
     def when(self, run: RefreshRun) -> SafeString | str:
         return moment(run.at)
 
@@ -95,7 +96,7 @@ def _row(item: RefreshItem) -> dict[str, Any]:
     return {
         "item": item,
         "lines": [
-            ("info" if found in HARMLESS else "error", FOUND.get(found, found), detail)
+            ("info" if found in HARMLESS else "error", labels.of(found), detail)
             for _ref, found, detail in item.results
         ],
         "badges": [badge(state) for state in dict.fromkeys([item.was, item.state]) if state],

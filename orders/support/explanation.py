@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from orders.support import labels
+from orders.support.labels import Text
+
 
 @dataclass(frozen=True, kw_only=True)
 class LastLook:
@@ -48,6 +51,10 @@ class StandingFlag:
     reason: str
     detail: str
     at: datetime
+
+    @property
+    def label(self) -> Text:
+        return labels.flag(self.reason)
 
 
 @dataclass(frozen=True, kw_only=True)

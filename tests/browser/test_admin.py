@@ -70,8 +70,8 @@ def test_a_forced_refresh_turns_the_customers_page(
     page = rosa.new_page()
     choose(page, server, "Force refresh from provider", order)
 
-    expect(page.get_by_text("Something new, and applied")).to_be_visible()
-    expect(page.get_by_role("status")).to_have_text("The order is done.")
+    expect(page.get_by_text("New information, applied")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("The order has been checked.")
     expect(watched.get_by_role("heading", level=1)).to_have_text("Paid, thank you")
 
 
@@ -95,10 +95,10 @@ def test_the_page_of_a_run_fills_as_the_worker_goes_on(
 
     choose(page, server, "Force refresh from provider", *orders)
 
-    expect(page.get_by_role("status")).to_have_text("All 6 orders are done.")
+    expect(page.get_by_role("status")).to_have_text("All 6 orders have been checked.")
     expect(page.locator("[data-status=done]")).to_have_count(6)
     said = page.evaluate("window.said")
-    assert said[0] == "0 of 6 done."
+    assert said[0] == "0 of 6 checked."
     assert len(said) > 2  # it was seen to grow
 
 
@@ -111,10 +111,10 @@ def test_without_a_worker_the_page_offers_to_ask_from_here(
     page = rosa.new_page()
     choose(page, server, "Force refresh from provider", order)
 
-    page.get_by_role("button", name="Ask from here").click()
+    page.get_by_role("button", name="Check now").click()
 
-    expect(page.get_by_text("Something new, and applied")).to_be_visible()
-    expect(page.get_by_role("button", name="Ask from here")).to_have_count(0)
+    expect(page.get_by_text("New information, applied")).to_be_visible()
+    expect(page.get_by_role("button", name="Check now")).to_have_count(0)
 
 
 def test_without_script_the_page_of_a_run_loads_itself_anew(
@@ -128,7 +128,7 @@ def test_without_script_the_page_of_a_run_loads_itself_anew(
     choose(page, server, "Force refresh from provider", order)
 
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in page.content()
-    expect(page.get_by_role("status")).to_have_text("0 of 1 done.")
+    expect(page.get_by_role("status")).to_have_text("0 of 1 checked.")
     context.close()
 
 
@@ -213,4 +213,4 @@ def test_a_cooldown_is_told_with_its_end(
     choose(page, server, "Force refresh from provider", order)
     choose(page, server, "Force refresh from provider", order)
 
-    expect(page.get_by_text("Asked about a moment ago; again from")).to_be_visible()
+    expect(page.get_by_text("Checked a moment ago; can be checked again from")).to_be_visible()

@@ -18,8 +18,8 @@ def test_the_schedule_is_told_in_words() -> None:
 
     html = seen(client.get(TASKS).content.decode())
 
-    assert "every 15 seconds : asks providers about payments that are due" in html
-    assert "At 03:17 AM UTC : compares our payments with the providers' own lists" in (
+    assert "every 15 seconds : checks payments that are due with their providers" in html
+    assert "At 03:17 AM UTC : reconciles our payments with the providers' lists" in (
         html.replace("&#x27;", "'")
     )
 

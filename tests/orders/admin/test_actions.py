@@ -98,7 +98,7 @@ def test_a_replay_lets_in_what_matched_nothing_when_it_came(staff: Client) -> No
 
     receipt.refresh_from_db()
     event = OrderEvent.objects.latest("pk")
-    assert "Something new, and applied" in html
+    assert "New information, applied" in html
     assert (event.type, event.source, event.actor) == ("payment.captured", "staff", "rosa")
     assert (receipt.outcome, receipt.payment, receipt.next_try_at) == ("applied", payment, None)
     audit = AuditEntry.objects.get()
@@ -113,7 +113,7 @@ def test_a_replay_of_what_was_applied_changes_nothing(staff: Client) -> None:
 
     html = replayed(staff, CallbackReceipt.objects.get())
 
-    assert "Nothing new" in html
+    assert "No change" in html
     assert journal_of(order) == before
     assert CallbackReceipt.objects.get().outcome == "applied"
 
@@ -128,7 +128,7 @@ def test_a_replay_of_old_news_asks_the_provider_and_lowers_nothing(staff: Client
     html = replayed(staff, CallbackReceipt.objects.get(event_id="evt_old"))
 
     payment.refresh_from_db()
-    assert "Out of step; the provider is asked again at once" in html
+    assert "Out of sequence; checking again" in html
     assert payment.next_check_at is not None
     assert journal_of(order) == before
 
@@ -140,7 +140,7 @@ def test_a_replay_that_still_matches_nothing_says_so(staff: Client) -> None:
 
     html = replayed(staff, CallbackReceipt.objects.get())
 
-    assert "Still no payment that it is about" in html
+    assert "Still matches no payment" in html
     assert CallbackReceipt.objects.get().outcome == "unmatched"
 
 
@@ -153,7 +153,7 @@ def test_a_receipt_that_cannot_be_read_any_more_leads_to_a_question(staff: Clien
     html = replayed(staff, receipt)
 
     payment.refresh_from_db()
-    assert "Out of step" in html
+    assert "Out of sequence" in html
     assert payment.next_check_at is not None
 
 

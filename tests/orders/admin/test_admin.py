@@ -1,12 +1,17 @@
 """The admin, through Django's test client: what staff see, and what nobody can do."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from orders.admin.base import deadline
 from orders.models import (
     AuditEntry,
     CallbackReceipt,
@@ -17,6 +22,7 @@ from orders.models import (
     RefreshRun,
     Refund,
 )
+from orders.support import labels
 from tests.builders import a_payment, an_order, an_order_that_is, journal_of
 from tests.orders.staff import LIST, begun, flagged, logged_in, refreshed, seen
 from tests.sandbox import SandboxProcess
@@ -42,8 +48,8 @@ def test_the_list_shows_state_amount_flags_and_checks(staff: Client) -> None:
 
     html = seen(staff.get(LIST).content.decode())
 
-    assert f"{order.ref[:8]}… awaiting payment €10.00 mismatch" in html
-    assert "– due" in html
+    assert f"{order.ref[:8]}… Awaiting payment €10.00 Mismatch" in html
+    assert "– overdue" in html
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,7 @@ def test_an_order_says_why_nothing_changes(staff: Client) -> None:
 
     html = seen(staff.get(f"{LIST}{order.pk}/change/").content.decode())
 
-    assert "why does nothing change?" in html
+    assert "Why is this order in this state?" in html
     assert "No callback received yet." in html
     assert "Not checked yet." in html
 
@@ -214,3 +220,64 @@ def test_an_audit_entry_leads_to_its_order(staff: Client) -> None:
 
     assert f'href="{LIST}?q={order.ref}"' in html
     assert f">{order.ref[:8]}" in found
+
+
+def test_a_check_within_a_minute_is_counted_down_in_seconds(staff: Client) -> None:
+    order = an_order_that_is("awaiting_payment")
+    at = timezone.now() + timedelta(seconds=52.5)
+    a_payment(order, "pending", provider="house", profile="waiting", next_check_at=at)
+
+    html = seen(staff.get(f"{LIST}{order.pk}/change/").content.decode())
+
+    facts, why = re.findall(r"next check (\w+ \d+ seconds)|Next check (\w+ \d+ seconds):", html)
+    assert facts[0] in {"in 52 seconds", "in 51 seconds"}
+    assert why[1] in {"in 52 seconds", "in 51 seconds"}
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "shown"),
+    [(timedelta(hours=2.5), "in 2 hours"), (-timedelta(minutes=3.5), "3 minutes ago")],
+)
+def test_a_payment_deadline_lies_ahead_or_behind(ends_in: timedelta, shown: str) -> None:
+    assert shown in deadline(timezone.now() + ends_in)
+
+
+def test_amounts_of_a_payment_are_written_in_its_currency(staff: Client) -> None:
+    payment = a_payment(an_order_that_is("paid"), "captured", captured=1_000, refunded=250)
+
+    html = seen(staff.get(f"/admin/orders/payment/{payment.pk}/change/").content.decode())
+
+    assert "Captured: €10.00 Refunded: €2.50 Disputed: €0.00" in html
+
+
+def test_staff_read_labels_in_their_language(staff: Client) -> None:
+    order = flagged(an_order_that_is("paid"))
+    payment = a_payment(order, "intended", provider="house", profile="waiting")
+    CallbackReceipt.objects.create(
+        provider="house", event_id="e", payment=payment, body="", outcome="nothing_new"
+    )
+    PaymentCheck.objects.create(payment=payment, source="reconciler", found="unavailable")
+    german = {"Accept-Language": "de"}
+
+    pages = [staff.get(where, headers=german) for where in (f"{LIST}{order.pk}/change/", LIST)]
+
+    html = seen(" ".join(page.content.decode() for page in pages))
+    tables = (labels.STATES, labels.STATUSES, labels.FOUND, labels.FLAGS, labels.EVENTS)
+    english = {str(label) for table in tables for label in table.values()}
+    assert sorted(label for label in english if re.search(rf"\b{re.escape(label)}\b", html)) == []
+    for label in (
+        "Bezahlt",
+        "Unbestätigt",
+        "Keine Änderung",
+        "Anbieter nicht erreichbar",
+        "Abweichung",
+    ):
+        assert label in html
+    assert "Zahlung eingezogen payment.captured" in html
+    assert "Handlungsbedarf: Abweichung" in html
+
+
+def test_the_list_filters_by_states_as_staff_read_them(staff: Client) -> None:
+    html = seen(staff.get(LIST).content.decode())
+
+    assert "All Created Awaiting payment Processing Authorised Paid Partially refunded" in html

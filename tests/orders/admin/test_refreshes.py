@@ -51,8 +51,8 @@ def test_force_refresh_brings_the_order_to_the_providers_truth_and_says_so(
     assert (event.source, event.actor) == ("staff", "rosa")
     assert (check.source, check.actor, check.found) == ("staff", "rosa", "applied")
     assert "she says she paid" in check.detail
-    assert "Something new, and applied" in seen(html)
-    assert "awaiting payment → paid" in seen(html)
+    assert "New information, applied" in seen(html)
+    assert "Awaiting payment → Paid" in seen(html)
 
 
 def test_force_refresh_shows_a_result_for_each_order(
@@ -64,9 +64,9 @@ def test_force_refresh_shows_a_result_for_each_order(
 
     html = seen(refreshed(staff, paid, waiting, unbegun))
 
-    assert "Something new, and applied" in html
-    assert "Nothing new" in html
-    assert "There is no payment yet to ask about" in html
+    assert "New information, applied" in html
+    assert "No change" in html
+    assert "No payment to check yet" in html
 
 
 def test_a_provider_that_is_away_is_said_and_harms_nothing(
@@ -79,7 +79,7 @@ def test_a_provider_that_is_away_is_said_and_harms_nothing(
 
     html = seen(refreshed(staff, order))
 
-    assert "The provider is away" in html
+    assert "Provider unavailable" in html
     assert journal_of(order) == before
 
 
@@ -100,7 +100,7 @@ def test_too_many_orders_at_once_are_declined_before_anything_is_asked(staff: Cl
 
     html = seen(run(staff, "force_refresh", *orders, confirm="1", reason="all of them"))
 
-    assert "Please choose at most 50 at once" in html
+    assert "Select at most 50 at a time" in html
 
 
 def test_a_run_shows_who_waits_until_each_order_is_done(
@@ -115,10 +115,10 @@ def test_a_run_shows_who_waits_until_each_order_is_done(
     refresh_jobs.carry_out(newest.pk)
     done = seen(staff.get(f"/admin/orders/refreshrun/{newest.pk}/change/").content.decode())
 
-    assert "0 of 3 done." in waiting
+    assert "0 of 3 checked." in waiting
     assert waiting.count("Waiting") == 3
-    assert "All 3 orders are done." in done
-    assert done.count("Nothing new") == 3
+    assert "All 3 orders have been checked." in done
+    assert done.count("No change") == 3
     assert "Waiting" not in done
 
 
