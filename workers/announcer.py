@@ -1,7 +1,7 @@
 """Enqueues the task `announce` without ever holding up whoever committed.
 
 A daemon thread of each process takes what has come meanwhile and makes one task of it. Limit: all of this is a hint.
-What does not fit, or meets a broker that is away, is dropped and counted; position checks make up for it.
+What does not fit, or meets a broker that is unavailable, is dropped and counted; position checks make up for it.
 """
 
 import logging
@@ -14,10 +14,9 @@ from typing import Any
 from celery.utils import uuid
 
 from orders import tracing
+from realtime.pubsub.names import Hint
 
 logger = logging.getLogger(__name__)
-
-Hint = list[Any]  # order, epoch, version, the encoded frame
 
 CAPACITY = 10_000  # hints that wait for the thread
 HINTS_PER_TASK = 200
@@ -70,7 +69,7 @@ class Announcer:
             self.dropped += lost
             self._resting_until = time.monotonic() + PAUSE
             logger.warning(
-                "the broker is away, %d hints are dropped and pages are up to 3 s late: %r",
+                "broker unavailable, %d hints dropped, pages are up to 3 s late: %r",
                 lost,
                 error,
             )

@@ -9,6 +9,7 @@ from orders.models import Order, RefreshRun
 from orders.signals import order_event_recorded, refresh_wanted
 from realtime.hub import local
 from realtime.protocol.messages import encode_event
+from realtime.pubsub.names import Hint
 from workers import announcer, refresh_jobs
 
 
@@ -20,10 +21,17 @@ def connect() -> None:
 
 
 def _announce(record: EventRecord, **_rest: Any) -> None:
-    order, hint = record.order, (record.epoch, record.version, encode_event(record))
+    hint = Hint(record.order, record.epoch, record.version, encode_event(record))
     # robust: a hint that fails must not keep other things from being done after the commit.
-    transaction.on_commit(lambda: local.tell(order, hint), robust=True)
-    transaction.on_commit(lambda: announcer.put([order, *hint]), robust=True)
+    transaction.on_commit(lambda: _deliver(hint), robust=True)
+
+
+def _deliver(hint: Hint) -> None:
+    """To the pages of this process directly, and by Celery to all: neither way waits for the other to work."""
+    try:
+        local.deliver(hint)
+    finally:
+        announcer.put(hint)
 
 
 def _hurry(run_id: int, **_rest: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from celery import shared_task
 
 from realtime.pubsub import publisher
+from realtime.pubsub.names import Hint
 from workers import comparing, provider_status, reconciler, refresh_jobs
 from workers.inline_task import AtOnce
 
@@ -21,8 +22,8 @@ def compare() -> None:
 
 
 @shared_task(base=AtOnce)
-def announce(frames: list[list[Any]]) -> None:
-    publisher.announce(frames)
+def announce(hints: list[list[Any]]) -> None:
+    publisher.announce(map(Hint.received, hints))
 
 
 @shared_task

@@ -22,6 +22,7 @@ from realtime.hub.topic import Listener, Subscription, Topic
 from realtime.protocol.frames import Encoding, Frame, Message
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
 from realtime.pubsub.channel_layer import Layer
+from realtime.pubsub.names import Hint
 from realtime.runtime.database_threads import DatabaseThreads
 from realtime.runtime.limits import Timing, timing
 from realtime.runtime.supervisor import Supervisor
@@ -175,12 +176,12 @@ class Hub:
 
     # Topics
 
-    def hear(self, message: dict[str, Any]) -> None:
-        """A hint came: events of one topic, in any order. Only on the hub's own loop."""
-        topic = self.topics.get(message["topic"])
+    def hear(self, name: str, hints: Iterable[Hint]) -> None:
+        """Hints of the topic `name`, in any order. Only on the hub's own loop."""
+        topic = self.topics.get(name)
         if topic is None:
             return
-        for epoch, version, text in message["events"]:
+        for _, epoch, version, text in hints:
             is_news = version > topic.position.version
             if not topic.take(Frame("event", text, epoch, version)):
                 self.heal([topic])

@@ -20,17 +20,17 @@ def running() -> Hub:
     return _hub
 
 
-def tell(order: str, hint: names.Hint) -> None:
-    """Tell the pages of this process of an event that is committed, from any thread; elsewhere they hear of it later.
+def deliver(hint: names.Hint) -> None:
+    """To the pages of this process, from any thread; those of other processes get it through the channel layer.
 
-    A hint like any other. Does nothing in a process that has no hub.
+    Does nothing in a process that has no hub.
     """
-    hub, loop, topic = _hub, _loop, names.order_topic(order)
+    hub, loop, topic = _hub, _loop, names.order_topic(hint.order)
     if hub is None or loop is None or not hub.timing.direct or topic not in hub.topics:
         return
     # A loop that has ended has no pages left.
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(hub.hear, names.hint_message(topic, [hint]))
+        loop.call_soon_threadsafe(hub.hear, topic, [hint])
 
 
 async def stop() -> None:

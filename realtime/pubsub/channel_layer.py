@@ -35,7 +35,7 @@ class Layer:
         supervisor: Supervisor,
         timing: Timing,
         *,
-        on_hint: Callable[[dict[str, Any]], None],
+        on_hint: Callable[[str, list[names.Hint]], None],
         on_back: Callable[[Iterable[str] | None], None],
     ) -> None:
         """`on_back(topics)`: hints of these may have been lost until now; None for all of them."""
@@ -113,7 +113,7 @@ class Layer:
         try:
             message = self._layer.deserialize(body)
             if message["type"] == names.HINT:
-                self._on_hint(message)
+                self._on_hint(*names.hints_in(message))
             elif message["type"] == names.ECHO:
                 self._heard()
         except Exception:

@@ -5,8 +5,8 @@ letters, digits, `-`, `_` and `.`, so a topic's group replaces the colon.
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Self
 
 ORDER = "order"
 HINT = "ordercast.hint"
@@ -14,7 +14,28 @@ ECHO = "ordercast.echo"
 
 _REF = re.compile(r"[0-9a-f]{32}")
 
-Hint = tuple[str, int, str]  # epoch, version, the encoded frame
+
+class Hint(NamedTuple):
+    """A committed event of an order, on its way to the pages. May be lost, doubled or late.
+
+    JSON and msgpack make a plain list of it. Processes before and after a deploy read each other's: a field may be
+    added at the end, and nothing else may change.
+    """
+
+    order: str
+    epoch: str
+    version: int
+    frame: str  # encoded
+
+    @classmethod
+    def received(cls, fields: Sequence[Any]) -> Self:
+        """From the list that it travelled as; fields that this code does not know yet are left out."""
+        return cls._make(fields[: len(cls._fields)])
+
+    @property
+    def event_id(self) -> str:
+        """As log lines name the event."""
+        return f"{self.order}:{self.version}"
 
 
 def is_ref(text: str) -> bool:
@@ -44,8 +65,16 @@ def topic_of(group: str) -> str:
 
 
 def hint_message(topic: str, hints: Iterable[Hint]) -> dict[str, Any]:
-    """What the channel layer carries: events of one topic, in any order. May be lost, doubled or late."""
-    return {"type": HINT, "topic": topic, "events": [list(hint) for hint in hints]}
+    """What the channel layer carries: hints of one topic, in any order. `hints_in` reads it."""
+    events = [[hint.epoch, hint.version, hint.frame] for hint in hints]
+    return {"type": HINT, "topic": topic, "events": events}
+
+
+def hints_in(message: dict[str, Any]) -> tuple[str, list[Hint]]:
+    """The topic, and its hints. Raises `LookupError`, `TypeError` or `ValueError` where it is malformed."""
+    topic: str = message["topic"]
+    _, key = parse_topic(topic)
+    return topic, [Hint(key, *each[:3]) for each in message["events"]]
 
 
 def echo_message(number: int) -> dict[str, Any]:

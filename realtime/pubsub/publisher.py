@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from channels.layers import channel_layers
@@ -40,12 +40,12 @@ class Publisher:
         )
         self._thread.start()
 
-    def announce(self, frames: Iterable[Sequence[Any]]) -> bool:
-        """Send `[order, epoch, version, frame]` lists to whoever watches; whether all were sent."""
-        hints: dict[str, list[Hint]] = defaultdict(list)
-        for order, epoch, version, frame in frames:
-            hints[order_topic(order)].append((epoch, version, frame))
-        sending = asyncio.run_coroutine_threadsafe(self._send(hints), self._loop)
+    def announce(self, hints: Iterable[Hint]) -> bool:
+        """Send them to whoever watches; whether all were sent."""
+        by_topic: dict[str, list[Hint]] = defaultdict(list)
+        for hint in hints:
+            by_topic[order_topic(hint.order)].append(hint)
+        sending = asyncio.run_coroutine_threadsafe(self._send(by_topic), self._loop)
         try:
             sending.result(WAIT)
         except concurrent.futures.TimeoutError:
@@ -64,10 +64,10 @@ class Publisher:
         self._thread.join(WAIT)
         self._loop.close()
 
-    async def _send(self, hints: dict[str, list[Hint]]) -> None:
+    async def _send(self, by_topic: dict[str, list[Hint]]) -> None:
         sends = (
-            self._layer.group_send(group_name(topic), hint_message(topic, events))
-            for topic, events in hints.items()
+            self._layer.group_send(group_name(topic), hint_message(topic, hints))
+            for topic, hints in by_topic.items()
         )
         for result in await asyncio.gather(*sends, return_exceptions=True):
             if isinstance(result, BaseException):
@@ -85,10 +85,10 @@ _publisher: Publisher | None = None
 _lock = threading.Lock()
 
 
-def announce(frames: Iterable[Sequence[Any]]) -> bool:
-    """Send events to the pages that watch their orders. Never raises; False where it did not get through."""
+def announce(hints: Iterable[Hint]) -> bool:
+    """Send hints to the pages that watch their orders. Never raises; False where it did not get through."""
     global _publisher  # noqa: PLW0603 — one loop in a process is the point
     with _lock:
         if _publisher is None or _publisher.pid != os.getpid():
             _publisher = Publisher()
-    return _publisher.announce(frames)
+    return _publisher.announce(hints)

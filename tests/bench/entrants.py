@@ -128,8 +128,8 @@ class Ours(Entrant):
 
     def message(self, ref: str, version: int) -> Message:
         topic = names.order_topic(ref)
-        hint = names.hint_message(topic, [(self._epoch, version, self._frame(ref, version))])
-        return self._layer.message(names.group_name(topic), hint)
+        hint = names.Hint(ref, self._epoch, version, self._frame(ref, version))
+        return self._layer.message(names.group_name(topic), names.hint_message(topic, [hint]))
 
     def settle(self) -> None:
         # A page does not wait long for its group, since a position check covers it; here nothing may be lost.

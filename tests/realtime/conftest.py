@@ -1,8 +1,9 @@
 """Web processes and orders for the tests of the realtime room."""
 
 import asyncio
+import json
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,6 +19,7 @@ from orders.journal import queries, writer
 from orders.models import Order, OrderEvent
 from realtime.protocol.messages import encode_event
 from realtime.pubsub import publisher
+from realtime.pubsub.names import Hint
 from tests.builders import an_order
 from tests.ports import free_port
 from tests.realtime import serving
@@ -127,13 +129,19 @@ def many_orders(count: int) -> list[str]:
     return [each.ref for each in made]
 
 
-async def grow(order: Order, by: int = 1) -> list[list[object]]:
+async def grow(order: Order, by: int = 1) -> list[Hint]:
     """Commit `by` events, without announcing them. Gives what an announcement of each would be."""
     records = await in_thread(_grow, order.ref, by)
-    return [[r.order, r.epoch, r.version, encode_event(r)] for r in records]
+    return [Hint(r.order, r.epoch, r.version, encode_event(r)) for r in records]
 
 
-async def announce(*hints: Sequence[object]) -> None:
+def padded(hint: Hint, size: int) -> Hint:
+    """The same with a frame that is larger by `size` bytes."""
+    frame = {**json.loads(hint.frame), "padding": "x" * size}
+    return hint._replace(frame=json.dumps(frame))
+
+
+async def announce(*hints: Hint) -> None:
     """Send hints to the web processes, as a worker does."""
     assert await asyncio.to_thread(publisher.announce, hints)
 

@@ -15,11 +15,13 @@ from django.db import transaction
 from backend.celery import app
 from orders.commands import review
 from orders.domain.cause import Cause, Source
+from realtime.hub import local
+from realtime.pubsub.names import Hint
 from tests.builders import an_order
 from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.waiting import eventually
-from workers import announcer
+from workers import announcer, receivers
 
 API = Cause(Source.API, "shop")
 QUEUE = "ordercast.ordercast"
@@ -75,6 +77,32 @@ def test_a_committed_event_is_announced_as_the_frame_that_pages_get(
     assert (ref, version) == (order.ref, 1)
     assert json.loads(frame)["event"] == "order.created"
     assert json.loads(frame)["epoch"] == epoch
+
+
+def test_each_event_is_handed_on_once_after_the_commit(
+    database: None, django_capture_on_commit_callbacks: Any, valkey: "redis.Redis"
+) -> None:
+    order = an_order()
+    eventually(lambda: len(tasks(valkey)) == 1)
+
+    with transaction.atomic(), django_capture_on_commit_callbacks() as callbacks:
+        flag(order, 1)
+        flag(order, 2)
+
+    assert [c.__module__ for c in callbacks].count(receivers.__name__) == 2
+
+
+def test_a_failure_of_the_direct_way_leaves_the_other_ways_as_they_are(
+    database: None, valkey: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_hint: Hint) -> None:
+        raise RuntimeError("the hub's loop is broken")
+
+    monkeypatch.setattr(local, "deliver", fail)
+    order = an_order()
+
+    [[hint]] = eventually(lambda: tasks(valkey))
+    assert Hint.received(hint).event_id == f"{order.ref}:1"
 
 
 def test_what_a_transaction_wrote_is_one_task(database: None, valkey: "redis.Redis") -> None:

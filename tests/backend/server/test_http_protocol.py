@@ -31,7 +31,7 @@ from realtime.hub.connection import Connection
 from realtime.hub.topic import Subscription
 from realtime.pubsub.names import order_topic
 from tests.realtime import serving
-from tests.realtime.conftest import announce, grow
+from tests.realtime.conftest import announce, grow, padded
 from tests.realtime.serving import Page, Server, page, socket_that_holds_little
 from tests.waiting import eventually, eventually_async
 
@@ -411,9 +411,7 @@ async def blocked(server: Server, order: Order) -> AsyncIterator[tuple[Page, AtO
         await eventually_async(lambda: any(t.live for t in local.running().topics.values()))
         topic = local.running().topics[order_topic(order.ref)]
         for version, hint in enumerate(await grow(order, 100), 2):
-            await announce(
-                [*hint[:3], json.dumps({**json.loads(str(hint[3])), "padding": "x" * 60_000})]
-            )
+            await announce(padded(hint, 60_000))
             await eventually_async(lambda v=version: topic.position.version >= v)
             if not protocol.writable.is_set():
                 break

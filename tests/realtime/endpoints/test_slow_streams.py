@@ -11,14 +11,14 @@ import httpx
 import psutil
 
 from orders.models import Order
-from tests.realtime.conftest import NEVER, announce, epoch, grow
+from tests.realtime.conftest import NEVER, announce, epoch, grow, padded
 from tests.realtime.serving import ServerProcess, socket_that_holds_little
 from tests.realtime.viewers import View, watching
 from tests.waiting import eventually_async
 
 StartProcess = Callable[..., ServerProcess]
 SERVICE = "demo-service-token"
-PADDING = "x" * 60_000
+PADDING = 60_000  # bytes
 EVENTS = 150  # times the padding: 9 MB, more than every buffer on the way holds
 SLOW = 12  # streams
 BOUND = 1_500_000  # bytes for each of them: uvicorn's buffer, the system's, and one frame
@@ -49,8 +49,7 @@ def hub(server: ServerProcess) -> dict[str, Any]:
 
 async def flood(order: Order, quick: View) -> None:
     for hint in await grow(order, EVENTS):
-        frame = json.loads(str(hint[3]))
-        await announce([*hint[:3], json.dumps({**frame, "padding": PADDING})])
+        await announce(padded(hint, PADDING))
         version = int(str(hint[2]))
         await quick.until(lambda v, n=version: n in v.versions[-1:], 30)  # type: ignore[misc]
 
@@ -72,7 +71,7 @@ async def test_streams_that_read_nothing_are_ended_and_cost_the_others_nothing(
             assert hub(server)["too_slow"] == SLOW
             assert quick.versions == list(range(2, EVENTS + 2))
             # The topic's ring holds 64 of these frames for all of them together.
-            assert grown < SLOW * BOUND + 64 * 3 * len(PADDING)
+            assert grown < SLOW * BOUND + 64 * 3 * PADDING
 
 
 async def test_a_stream_that_reads_late_gets_everything_once(

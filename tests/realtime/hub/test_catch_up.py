@@ -12,7 +12,7 @@ from realtime.hub.hub import Hub, TopicRequest
 from realtime.hub.journal_reader import Catchup
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
 from realtime.protocol.messages import Close
-from realtime.pubsub.names import ORDER, order_topic
+from realtime.pubsub.names import ORDER, Hint, order_topic
 from realtime.runtime.limits import Timing
 from tests.realtime.conftest import NEVER
 from tests.waiting import eventually_async
@@ -151,7 +151,7 @@ async def test_a_client_that_reads_a_little_at_a_time_has_every_order_in_the_end
 
     client.takes = 0
     for ref in REFS:
-        hub.hear({"topic": order_topic(ref), "events": [[EPOCH, 2, event(ref, 2).text]]})
+        hub.hear(order_topic(ref), [Hint(ref, EPOCH, 2, event(ref, 2).text)])
     for _ in range(len(REFS)):
         client.reads(20)
         await eventually_async(lambda: client.takes <= 0 or not client.missing(2))

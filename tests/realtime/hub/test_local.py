@@ -7,6 +7,7 @@ from orders.commands import review
 from orders.domain.cause import Cause, Source
 from orders.models import Order
 from realtime.hub import local
+from realtime.pubsub.names import Hint
 from tests.ports import free_port
 from tests.realtime.conftest import NEVER, in_thread
 from tests.realtime.serving import Server, page
@@ -41,7 +42,7 @@ async def test_what_comes_directly_and_through_valkey_is_seen_once(
         await watching.until(lambda seen: seen.of("event"))
         [event] = watching.of("event")
 
-        local.tell(order.ref, (event["epoch"], event["version"], json.dumps(event)))
+        local.deliver(Hint(order.ref, event["epoch"], event["version"], json.dumps(event)))
         await in_thread(flag, order, 1)
 
         await watching.until(lambda seen: 3 in seen.versions())

@@ -1,27 +1,25 @@
 """Clients that do not read, or read late: they lose nothing that they come back for, and cost the others nothing."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 
 from orders.models import Order
-from tests.realtime.conftest import NEVER, announce, epoch, grow
+from tests.realtime.conftest import NEVER, announce, epoch, grow, padded
 from tests.realtime.serving import Page, Server, cursor, page, socket_that_holds_little
 from tests.waiting import eventually_async
 
 Start = Callable[..., Server]
 EVENTS = 150
-PADDING = "x" * 60_000
+PADDING = 60_000  # bytes
 
 
 async def flood(order: Order, *watching: Page) -> None:
     """More than every buffer on the way holds. Each page named has to keep up, or the load would only pile up."""
     hints = await grow(order, EVENTS)
     for number, hint in enumerate(hints, 2):
-        frame = json.loads(str(hint[3]))
-        await announce([*hint[:3], json.dumps({**frame, "padding": PADDING})])
+        await announce(padded(hint, PADDING))
         for each in watching:
             await each.until(lambda p, n=number: n in p.versions()[-1:])  # type: ignore[misc]
 

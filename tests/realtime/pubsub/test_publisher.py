@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import redis
@@ -19,8 +18,8 @@ from tests.realtime.conftest import layers_at
 REF = "0" * 32
 
 
-def hint(version: int, ref: str = REF) -> list[Any]:
-    return [ref, "epoch", version, f"frame {version}"]
+def hint(version: int, ref: str = REF) -> names.Hint:
+    return names.Hint(ref, "epoch", version, f"frame {version}")
 
 
 @pytest.fixture

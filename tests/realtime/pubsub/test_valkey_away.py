@@ -19,7 +19,7 @@ from backend.up import embedded
 from orders.models import Order
 from realtime.hub.hub import Hub
 from realtime.pubsub import publisher
-from realtime.pubsub.names import group_name, hint_message, order_topic
+from realtime.pubsub.names import Hint, group_name, hint_message, order_topic
 from realtime.runtime.limits import Timing
 from tests.ports import free_port
 from tests.proxy import Proxy
@@ -205,17 +205,17 @@ async def test_two_installations_on_one_valkey_do_not_hear_each_other(
     async with page(theirs, f"{order.ref}/{cursor(await epoch(), 1)}") as stranger:
         await stranger.synced()
         [hint] = await grow(order)
-        await _publish(config, [*hint[:3], '{"type":"event","version":2,"is":"ours"}'])
+        await _publish(config, hint._replace(frame='{"type":"event","version":2,"is":"ours"}'))
         await _publish({**config, "prefix": "somebody-else"}, hint)
         await stranger.until(lambda p: p.of("event"))
 
     assert "is" not in stranger.of("event")[0]
 
 
-async def _publish(config: dict[str, Any], hint: list[Any]) -> None:
+async def _publish(config: dict[str, Any], hint: Hint) -> None:
     layer = RedisPubSubChannelLayer(**config)
-    topic = order_topic(hint[0])
-    await layer.group_send(group_name(topic), hint_message(topic, [(hint[1], hint[2], hint[3])]))
+    topic = order_topic(hint.order)
+    await layer.group_send(group_name(topic), hint_message(topic, [hint]))
     await layer.flush()
 
 
