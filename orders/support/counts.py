@@ -1,7 +1,7 @@
 """Figures about all orders, for a board that asks again each second: no more orders make any of it dearer.
 
-Open states and what needs a person are counted by indexes that hold just those, to `COUNTED` at most. For closed
-states, which grow for ever, there is PostgreSQL's own estimate, and `last_hour` for what came to them lately.
+Open states and what needs attention are counted by indexes that hold just those, to `COUNTED` at most. Closed states
+grow for ever: they are counted to `EXACT`, and above it PostgreSQL's own estimate is taken.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from orders.domain.states import State
 from orders.models import Order
 
 COUNTED = 10_000  # above it: "10,000 and more"
+EXACT = 1_000  # orders in a closed state: counted to here, estimated above
 OVERDUE = timedelta(minutes=1)  # past its time: no tick has taken it up
 NEWEST = 6  # flagged orders that are named
 
@@ -35,6 +36,18 @@ class Count:
     is_more: bool = False
 
 
+@dataclass(frozen=True)
+class Total:
+    """All orders of a closed state."""
+
+    number: int
+    is_estimate: bool = False
+
+    def at_least(self, number: int) -> "Total":
+        """An estimate is as old as the table's last analysis: what was counted since may be more."""
+        return Total(max(self.number, number), True) if self.is_estimate else self
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flagged:
     pk: int
@@ -45,10 +58,8 @@ class Flagged:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """`about` holds PostgreSQL's estimates, empty until it has analysed the table for the first time."""
-
     open: Mapping[str, Count]
-    about: Mapping[str, int]
+    closed: Mapping[str, Total]
     flagged: Count
     overdue: Count
     unmatched: Count
@@ -57,11 +68,11 @@ class Figures:
 
 
 def read() -> Figures:
-    """Four statements, some milliseconds. Raises the database's errors."""
+    """Five statements, some milliseconds. Raises the database's errors."""
     flagged, overdue, unmatched, given_up = _attention(timezone.now() - OVERDUE)
     return Figures(
         open=_open(),
-        about=_estimates(),
+        closed=_closed(),
         flagged=flagged,
         overdue=overdue,
         unmatched=unmatched,
@@ -70,7 +81,7 @@ def read() -> Figures:
     )
 
 
-_OPEN = """
+_BY_STATE = """
 SELECT s, (SELECT count(*) FROM (SELECT 1 FROM orders_order WHERE state = s LIMIT %s) AS few)
   FROM unnest(%s::text[]) AS s
 """
@@ -93,8 +104,19 @@ SELECT common.state, round(common.share * of_table.reltuples)::bigint
 
 
 def _open() -> dict[str, Count]:
-    rows = _rows(_OPEN, [COUNTED + 1, [str(state) for state in OPEN]])
+    rows = _rows(_BY_STATE, [COUNTED + 1, [str(state) for state in OPEN]])
     return {state: _count(number) for state, number in rows}
+
+
+def _closed() -> dict[str, Total]:
+    rows = _rows(_BY_STATE, [EXACT + 1, [str(state) for state in CLOSED]])
+    estimates = _estimates() if any(number > EXACT for _, number in rows) else {}
+    return {
+        state: Total(number)
+        if number <= EXACT
+        else Total(estimates.get(state, 0), True).at_least(number)
+        for state, number in rows
+    }
 
 
 def _attention(late: datetime) -> list[Count]:

@@ -9,46 +9,30 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_safe
 from psycopg_pool import PoolTimeout
 
-from orders.domain.states import State
+from orders.support import labels
 from orders.support.counts import CLOSED, OPEN, Count
+from orders.support.labels import Text
 from realtime.board.board import BoardState, MinuteShown, board
 from realtime.board.components import Part
 
-Text = str | Promise
-
-STATES: Mapping[str, Text] = {
-    State.CREATED: pgettext_lazy("board", "New"),
-    State.AWAITING_PAYMENT: pgettext_lazy("board", "Awaiting payment"),
-    State.PROCESSING: pgettext_lazy("board", "At the bank"),
-    State.AUTHORISED: pgettext_lazy("board", "Reserved"),
-    State.FAILED: pgettext_lazy("board", "Failed, may try again"),
-    State.DISPUTED: pgettext_lazy("board", "Disputed"),
-    State.PAID: pgettext_lazy("board", "Paid"),
-    State.PARTIALLY_REFUNDED: pgettext_lazy("board", "Partly refunded"),
-    State.REFUNDED: pgettext_lazy("board", "Refunded"),
-    State.CHARGED_BACK: pgettext_lazy("board", "Charged back"),
-    State.CANCELLED: pgettext_lazy("board", "Cancelled"),
-    State.EXPIRED: pgettext_lazy("board", "Expired"),
-}
 PARTS: Mapping[str, Text] = {
     "valkey": _("Valkey"),
-    "pages": _("Live pages on this process"),
+    "pages": _("Live pages (this process)"),
     "tick": _("Reconciler (beat, broker and worker)"),
     "provider": _("Provider"),
 }
 _CONDITIONS: Mapping[bool | None, Text] = {
-    True: pgettext_lazy("part", "well"),
-    False: pgettext_lazy("part", "away"),
+    True: pgettext_lazy("part", "OK"),
+    False: pgettext_lazy("part", "unavailable"),
     None: pgettext_lazy("part", "unknown"),
 }
-_LEFT_ALONE = _("left alone after failing too often")
-_LATE = _("no tick for too long")
+_PAUSED = _("paused after repeated failures")
+_LATE = _("no recent run")
 
 
 def may_look(user: Any) -> bool:
@@ -67,7 +51,11 @@ def board_page(request: HttpRequest) -> HttpResponse:
         answer = render(request, "realtime/board.html", context(board.look()))
     except (OperationalError, InterfaceError, PoolTimeout):
         # The page that is open keeps what it shows, and asks again.
-        answer = HttpResponse("The database is away.\n", status=503, content_type="text/plain")
+        answer = HttpResponse(
+            "The database is unavailable. Please try again shortly.\n",
+            status=503,
+            content_type="text/plain",
+        )
     answer["Cache-Control"] = "private, no-store"
     return answer
 
@@ -81,17 +69,17 @@ def context(look: BoardState) -> dict[str, Any]:
         "at": look.at,
         "attention": [
             _tile("flagged", _("Flagged"), seen.flagged, f"{orders}?review=yes", "bad"),
-            _tile("overdue", _("Checks overdue"), seen.overdue, f"{orders}?checks=overdue", "bad"),
+            _tile("overdue", _("Overdue checks"), seen.overdue, f"{orders}?checks=overdue", "bad"),
             _tile(
                 "unmatched",
-                _("Callbacks of no payment yet"),
+                _("Unmatched callbacks"),
                 seen.unmatched,
                 f"{receipts}?receipts=trying",
                 "wait",
             ),
             _tile(
                 "given_up",
-                _("Callbacks given up"),
+                _("Callbacks needing review"),
                 seen.given_up,
                 f"{receipts}?receipts=given_up",
                 "bad",
@@ -101,18 +89,20 @@ def context(look: BoardState) -> dict[str, Any]:
             {
                 "row": row,
                 "link": reverse("admin:orders_order_change", args=[row.pk]),
-                "state": STATES[row.state],
-                "flags": ", ".join(flag.replace("_", " ") for flag in row.flags),
+                "state": labels.STATES[row.state],
+                "flags": ", ".join(str(labels.flag(flag)) for flag in row.flags),
             }
             for row in seen.newest
         ],
-        "open": [_tile(s, STATES[s], seen.open[s], f"{orders}?state__exact={s}", "") for s in OPEN],
+        "open": [
+            _tile(s, labels.STATES[s], seen.open[s], f"{orders}?state__exact={s}", "") for s in OPEN
+        ],
         "closed": [
             {
-                "name": STATES[state],
+                "name": labels.STATES[state],
                 "link": f"{orders}?state__exact={state}",
                 "hour": look.closed[state],
-                "about": seen.about.get(state),
+                "total": seen.closed[state].at_least(look.closed[state]),
             }
             for state in CLOSED
         ],
@@ -137,7 +127,7 @@ def _tile(key: str, name: Text, count: Count, link: str, tone: str) -> dict[str,
 def _part(part: Part) -> dict[str, Any]:
     condition = _CONDITIONS[part.is_well]
     if part.is_well is False:
-        condition = {"provider": _LEFT_ALONE, "tick": _LATE}.get(part.kind, condition)
+        condition = {"provider": _PAUSED, "tick": _LATE}.get(part.kind, condition)
     return {
         "name": PARTS[part.kind],
         "detail": part.name,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from orders.models import CallbackReceipt, OrderEvent
 from orders.support import counts
-from orders.support.counts import Count
+from orders.support.counts import Count, Total
 from orders.support.hourly import LastHour, Minute
 from tests.builders import a_payment, an_order, an_order_that_is, move
 from tests.orders.staff import flagged
@@ -24,6 +24,11 @@ def written_at(at: datetime, **where: object) -> None:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute("UPDATE orders_orderevent SET at = %s WHERE id = ANY(%s)", [at, list(keys)])
         cursor.execute("RESET session_replication_role")
+
+
+def analyse() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE orders_order")
 
 
 def sums(minutes: list[Minute]) -> dict[str, int]:
@@ -77,17 +82,41 @@ def test_what_needs_a_person_is_counted() -> None:
     assert [(each.pk, each.flags) for each in found.newest] == [(order.pk, ("mismatch",))]
 
 
-def test_closed_states_are_as_postgresql_estimates_them() -> None:
+def test_few_orders_of_a_closed_state_are_counted_whatever_postgresql_estimates() -> None:
+    analyse()
     for _ in range(4):
         an_order_that_is("paid")
-    before = counts.read().about
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE orders_order")
 
-    after = counts.read().about
+    found = counts.read().closed
 
-    assert "paid" in after or not before  # statistics of an earlier test's table may be there
-    assert after["paid"] == 4
+    assert found["paid"] == Total(4)
+    assert found["expired"] == Total(0)
+    assert set(found) == {str(state) for state in counts.CLOSED}
+
+
+def test_many_orders_of_a_closed_state_are_as_postgresql_estimates_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counts, "EXACT", 2)
+    for _ in range(4):
+        an_order_that_is("paid")
+    analyse()
+
+    assert counts.read().closed["paid"] == Total(4, is_estimate=True)
+
+
+def test_an_estimate_is_never_below_what_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    an_order_that_is("paid")
+    analyse()
+    monkeypatch.setattr(counts, "EXACT", 2)
+    for _ in range(5):
+        an_order_that_is("paid")
+
+    total = counts.read().closed["paid"]
+
+    assert total == Total(3, is_estimate=True)
+    assert total.at_least(6) == Total(6, is_estimate=True)
+    assert Total(18).at_least(23) == Total(18)  # five have been refunded since
 
 
 def test_the_hour_tells_who_brought_what_and_where_orders_came_to() -> None:
