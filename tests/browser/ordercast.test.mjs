@@ -93,7 +93,10 @@ async function live(options) {
 }
 
 const event = (version, more) => ({ type: "event", order: A, epoch: "one", version, event: "x", state: "paid", data: {}, ...more });
-const json = (body, status = 200) => Promise.resolve({ ok: status < 400, status, json: async () => body });
+const answered = (status, type, body) =>
+  Promise.resolve({ ok: status < 300, status, headers: new Headers({ "Content-Type": type }), json: async () => JSON.parse(body) });
+const json = (body, status = 200) => answered(status, "application/json; charset=utf-8", JSON.stringify(body));
+const problem = (status, code) => answered(status, "application/problem+json", JSON.stringify({ status, code }));
 
 test("it says hello with the cursor and the grant, and is live once synced", async () => {
   const stream = await live({ grant: "g" });
@@ -328,12 +331,57 @@ test("where nothing streams it polls, asks only for what is new, and says so", a
 });
 
 test("an API that forbids the order stops the polling too", async () => {
-  answer = () => json({}, 404);
+  answer = () => problem(404, "order_not_found");
   const stream = await watch();
   for (let n = 0; n < 2; n++) sockets[n].ends(), await settled(), await pass(2_000);
 
   assert.equal(stream.status, "stopped");
 });
+
+for (const code of ["unauthenticated", "bad_token", "token_revoked", "forbidden", "order_not_found", "invalid_request"]) {
+  test(`our own ${code} stops for good`, async () => {
+    answer = () => problem(400, code);
+    const stream = await watch({ grant: "g" });
+    for (let n = 0; n < 2; n++) sockets[n].ends(), await settled(), await pass(2_000);
+
+    assert.equal(stream.status, "stopped");
+  });
+}
+
+// What a proxy says while the server behind it is restarted: none of it is about the order.
+const FOREIGN = {
+  "404 in plain text": [404, "text/plain", "404 page not found"],
+  "403 as a page": [403, "text/html", "<h1>Forbidden</h1>"],
+  "401 as JSON": [401, "application/json", '{"code":"unauthenticated"}'],
+  "422 as JSON without a code": [422, "application/json", "{}"],
+  "a problem without a code": [404, "application/problem+json", '{"status":404}'],
+  "a problem with a code that we do not have": [403, "application/problem+json", '{"code":"waf_blocked"}'],
+  "a problem that is cut off": [403, "application/problem+json", '{"code":'],
+  "200 as a page": [200, "text/html", "<h1>Back soon</h1>"],
+  "200 as JSON of another's": [200, "application/json", '{"status":"maintenance"}'],
+};
+for (const [name, [status, type, body]] of Object.entries(FOREIGN)) {
+  test(`a proxy's answer ends nothing: ${name}`, async () => {
+    const stop = [];
+    answer = () => answered(status, type, body);
+    const stream = await live({ grant: "g" });
+    stream.addEventListener("status", () => stop.push(stream.status));
+
+    sockets[0].ends();
+    for (let n = 0; n < 12; n++) {
+      await settled();
+      await pass(20_000);
+      if (sockets.at(-1).readyState === 0) sockets.at(-1).ends();
+    }
+    const asked = requests.length;
+    for (let n = 0; n < 20 && sockets.at(-1).readyState !== 0; n++) await pass(20_000);
+    sockets.at(-1).open();
+    sockets.at(-1).says(synced(2, { mode: "tail", events: [event(2)] }));
+
+    assert.ok(asked > 2, "it was not asked over HTTP");
+    assert.deepEqual([stop.includes("stopped"), stream.status, stream.heard], [false, "live", [2]]);
+  });
+}
 
 // Rights that run out
 
@@ -451,7 +499,7 @@ test("a renewal that is no good is not repeated without end", async () => {
 
 test("over HTTP too, a grant that has run out ends its own stream and no other", async () => {
   answer = (url) => {
-    if (url.includes(B)) return json({ code: "token_expired" }, 401);
+    if (url.includes(B)) return problem(401, "token_expired");
     return url.endsWith("/stream") ? json({}, 502) : json({ epoch: "one", version: 5, state: "paid" });
   };
   const a = await watch({ cursor: undefined });
@@ -467,7 +515,7 @@ test("over HTTP too, a grant that has run out ends its own stream and no other",
 test("over HTTP too, a grant is renewed", async () => {
   answer = (url, { headers }) => {
     if (url.endsWith("/stream")) return json({}, 502);
-    if (headers.Authorization !== "Bearer new") return json({ code: "token_expired" }, 401);
+    if (headers.Authorization !== "Bearer new") return problem(401, "token_expired");
     return json({ epoch: "one", version: 5, state: "paid" });
   };
   const stream = await watch({ cursor: undefined, grant: "old", refreshToken: async () => "new" });

@@ -1,6 +1,8 @@
 // The page of a forced refresh fills by itself: it is fetched anew, and only the rows that have changed are put in.
 const PAUSE = 400; // ms
 
+const OURS = "#login-form, meta[name=generator][content=Ordercast]"; // the admin's log-in, a page that says no
+
 const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE));
 const isOver = () => document.getElementById("oc-run").dataset.isOver === "true";
 
@@ -24,8 +26,10 @@ while (!isOver()) {
   await pause();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || answer.redirected) location.reload();
-    else takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.ok && fresh.getElementById("oc-run")) takeOver(fresh);
+    // Logged out, or no longer allowed. Anything else may be a proxy's word while the server is restarted.
+    else if ((answer.redirected ? answer.ok : answer.status < 500) && fresh.querySelector(OURS)) location.reload();
   } catch {
     // The server or the network is away for a moment: the next round asks again.
   }

@@ -1,5 +1,7 @@
 // The staff board: told by an event stream that something has changed, it fetches itself and takes over what differs.
 // Where no stream comes through it asks every few seconds; without script the page loads itself anew.
+import { loadAnew } from "./reading.js";
+
 const POLL = 5000; // ms between two questions while no stream stands
 const QUIET = 1500; // ms before a screen reader hears of what needs a person
 
@@ -99,9 +101,7 @@ async function refresh() {
   }
   isAsking = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.redirected) location.reload(); // logged out meanwhile
-    else if (answer.ok) takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    takeOver(await loadAnew("board-attention"));
   } catch {
     tell("away");
   }

@@ -1,13 +1,14 @@
 // The order page goes on by itself from the version that the server has rendered, by the server's own words.
 import { OrderStream } from "./ordercast.js";
-import { inLocalTime, isCancelling, shownAs, tell, timeLeft, written } from "./reading.js";
+import { inLocalTime, isCancelling, loadAnew, shownAs, tell, timeLeft, written } from "./reading.js";
 import { takeRefund } from "./refunds.js";
 
 const ANNOUNCE_AFTER = 1000; // ms of quiet before a screen reader hears where the order has got to
+const LOAD_AGAIN = 5_000; // ms until a page that could not be had is asked for again
 const LOOK_AT_CLOCK = 20_000; // ms between two looks at how long there still is to pay
 
 let page, root;
-let announcing;
+let announcing, loading;
 
 const one = (selector) => root.querySelector(selector);
 const show = (element, is) => element && (element.hidden = !is);
@@ -104,9 +105,14 @@ function take({ detail: event }) {
 
 // The history that this page shows is no longer the journal's: the server renders it anew.
 async function begin() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return location.reload();
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  clearTimeout(loading);
+  let fresh;
+  try {
+    fresh = await loadAnew("order");
+  } catch {
+    loading = setTimeout(begin, LOAD_AGAIN);
+    return;
+  }
   root.replaceWith(document.adoptNode(fresh.getElementById("order")));
   document.title = fresh.title;
   prepare(JSON.parse(fresh.getElementById("page").textContent));

@@ -12,9 +12,13 @@ const STREAMS_BY_SSE = 4; // a browser opens six connections to a host over HTTP
 const TAIL = 300; // events that the server gives at most
 const SUBSCRIBE_AT_ONCE = 100;
 const EXPIRED = 4005;
+const TOO_MANY = 4009;
 const OURS = 1011;
 const STOP = new Set([4001, 4003, 4400]);
-const CODE_OF = { 401: 4001, 403: 4003, 404: 4003, 422: 4400, 429: 4009 };
+// What only our own server says. Whatever else is refused may be a proxy's answer while we are restarted: try again.
+const CODE_OF = {
+  unauthenticated: 4001, bad_token: 4003, token_revoked: 4003, forbidden: 4003, order_not_found: 4003, token_expired: EXPIRED, invalid_request: 4400,
+};
 
 /** One order, as it stands and as it moves. */
 export class OrderStream extends EventTarget {
@@ -199,7 +203,7 @@ class Line {
     this.#each((each) => become(each, "reconnecting"));
     if (code === EXPIRED) this.#renewAll();
     if (wait !== undefined) return wait;
-    if (code === 4009) return BACKOFF[1] * (0.5 + Math.random());
+    if (code === TOO_MANY) return BACKOFF[1] * (0.5 + Math.random());
     if (worked && this.#rung === 0) this.#hasHadSocket = true;
     if (!worked && why !== "offline" && code !== EXPIRED) this.#descend();
     return backoff(this.#failures++);
@@ -424,6 +428,7 @@ class Line {
     const answer = await this.#ask(stream, "", held, signal);
     if (answer.status === 304) return;
     const now = await answer.json();
+    if (!now.epoch) throw new Error("not an answer of ours");
     const missed = now.version - stream.version;
     if (now.epoch === stream.epoch && missed > 0 && missed <= TAIL) {
       const page = await (await this.#ask(stream, `/events?after=${stream.version}&limit=${TAIL}`, {}, signal)).json();
@@ -441,8 +446,8 @@ class Line {
       signal,
     });
     if (answer.ok || answer.status === 304) return answer;
-    const problem = await answer.json().catch(() => ({}));
-    const code = problem.code === "token_expired" ? EXPIRED : CODE_OF[answer.status];
+    const isOurs = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+    const code = answer.status === 429 ? TOO_MANY : isOurs && CODE_OF[(await answer.json().catch(() => ({}))).code];
     throw Object.assign(new Error(`HTTP ${answer.status}`), { code, stream });
   }
 

@@ -47,6 +47,23 @@ export function isCancelling(was, { event, state }) {
   return (was || event === "order.cancellation_requested") && UNPAID.has(state);
 }
 
+const LOAD_WITHIN = 15_000; // ms
+
+/**
+ * The page as the server has it now, with the element `id` in it. Whatever else is answered may be a proxy's word while
+ * the server is restarted: this throws, and the page that is open stays. Only another page of ours (a log-in, "we cannot
+ * show this order") takes its place.
+ */
+export async function loadAnew(id) {
+  const signal = AbortSignal.timeout(LOAD_WITHIN);
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal });
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (answer.ok && fresh.getElementById(id)) return fresh;
+  const isFinal = answer.redirected ? answer.ok : answer.status < 500;
+  if (isFinal && fresh.querySelector("meta[name=generator][content=Ordercast]")) location.reload();
+  throw new Error(`HTTP ${answer.status}`);
+}
+
 export function tell(status, words) {
   clearTimeout(telling);
   const place = document.querySelector("[data-connection]");
