@@ -43,3 +43,8 @@ async def stop() -> None:
 def health() -> dict[str, Any] | None:
     """The hub's health, or None where this process has no hub."""
     return None if _hub is None else _hub.health()
+
+
+def is_draining() -> bool:
+    """Whether this process's pages are being sent away. From any thread."""
+    return _hub is not None and _hub.is_draining
