@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "backend.http.compression.CompressedPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "backend.http.locale.page_language",
+    "backend.http.page_throttle.limit_pages",
     "django.middleware.common.CommonMiddleware",
     "backend.http.login_throttle.limit_logins",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -213,6 +214,8 @@ ORDERCAST_LIMITS = {
         "handshake": ENV.ORDERCAST_LIMIT_HANDSHAKE,
         "callback": ENV.ORDERCAST_LIMIT_CALLBACK,
         "login": ENV.ORDERCAST_LIMIT_LOGIN,
+        "account": ENV.ORDERCAST_LIMIT_ACCOUNT,
+        "page": ENV.ORDERCAST_LIMIT_PAGE,
     }.items()
 }
 ORDERCAST_ORDER_LIFETIME = ENV.ORDERCAST_ORDER_LIFETIME

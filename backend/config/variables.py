@@ -232,6 +232,14 @@ class Environment(BaseSettings):
     ORDERCAST_LIMIT_LOGIN: Rate = Field(
         "20/minute", examples=["20/minute"], description="Tries to log in from each address."
     )
+    ORDERCAST_LIMIT_ACCOUNT: Rate = Field(
+        "20/10 minutes",
+        examples=["20/10 minutes"],
+        description="Tries to log in to each account, from all addresses; a browser that knows it has as many more.",
+    )
+    ORDERCAST_LIMIT_PAGE: Rate = Field(
+        "600/minute", examples=["600/minute"], description="Pages for each address."
+    )
     ORDERCAST_CALLBACK_NETWORKS: Annotated[Names, AfterValidator(_networks)] = Field(
         [],
         examples=["203.0.113.0/24,2001:db8::/32"],

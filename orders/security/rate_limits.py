@@ -34,6 +34,12 @@ class LimitScope(StrEnum):
     HANDSHAKE = "handshake"  # for each address: WebSockets and event streams
     CALLBACK = "callback"  # for each provider and address
     LOGIN = "login"  # for each address: tries to log in
+    ACCOUNT = "account"  # for each account, or browser that it is known in: tries to log in
+    PAGE = "page"  # for each address: pages, for whomever
+
+
+# Counted in this process at once, and with the other processes a moment later.
+_LOCAL = {LimitScope.CALLBACK, LimitScope.HANDSHAKE, LimitScope.PAGE}
 
 
 class TooMany(Exception):
@@ -47,11 +53,11 @@ class TooMany(Exception):
 def admit(scope: LimitScope, *who: str) -> None:
     """Count one request. Raises `TooMany`. Takes a round trip to Valkey, and never longer than its timeout.
 
-    Callbacks and handshakes take none: they are counted here at once, and with the other processes a moment later
-    (`orders.security.local_counters`), so an event loop may ask.
+    Callbacks, handshakes and pages take none: they are counted here at once, and with the other processes a moment
+    later (`orders.security.local_counters`), so an event loop may ask.
     """
     rate = _rate(settings.ORDERCAST_LIMITS[scope])
-    if scope in {LimitScope.CALLBACK, LimitScope.HANDSHAKE}:
+    if scope in _LOCAL:
         name = "/".join((scope, *who, str(rate)))
         if wait := _tally(os.getpid()).count(name, rate.amount, rate.get_expiry()):
             raise TooMany(scope, math.ceil(wait))
