@@ -9,7 +9,7 @@ from redis.connection import parse_url
 
 from backend.config import provider_accounts
 from backend.config.environment import read
-from backend.config.variables import BASE_DIR
+from backend.config.paths import BASE_DIR
 from backend.observability import logging_config
 from backend.up import embedded
 

@@ -15,7 +15,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-from backend.config.variables import BASE_DIR
+from backend.config.paths import BASE_DIR
 
 LANGUAGES = ("de", "ru", "zh_Hans")
 ROOMS = ("backend", "orders", "realtime", "workers")

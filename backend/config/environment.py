@@ -10,7 +10,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
-from backend.config.variables import ACCOUNTS, BASE_DIR, Environment
+from backend.config.paths import BASE_DIR
+from backend.config.variables import ACCOUNTS, Environment
 
 DEMO_TOKEN = "demo-service-token"  # noqa: S105 — refused outside the demo
 # Whoever can read this can read the demo's; outside the demo they are refused.
@@ -43,6 +44,12 @@ def read() -> Environment:
             _line(str(error["loc"][0]), _said(error), error["input"]) for error in wrong.errors()
         ]
         raise ImproperlyConfigured("\n".join(bad)) from None
+    environment = environment.model_copy(
+        update={
+            "DATABASE_URL": environment.ORDERCAST_DATABASE_URL or environment.DATABASE_URL,
+            "VALKEY_URL": environment.ORDERCAST_VALKEY_URL or environment.VALKEY_URL,
+        }
+    )
     if environment.ORDERCAST_DEMO:
         _refuse(_token_problems(environment))
         return _with_demo_secrets(environment)

@@ -10,9 +10,9 @@ from limits import parse
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.config.paths import BASE_DIR
 from orders.payments.registry import FACTORIES
 
-BASE_DIR = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("house", "stripe")  # with variables described below, needed only where they are in use
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-fA-F:]+\](:[0-9]+)?")
@@ -75,6 +75,17 @@ class Environment(BaseSettings):
         examples=["redis://valkey:6379/0"],
         description="Valkey or Redis: broker, channel layer, cache. Empty: the embedded one.",
     )
+    ORDERCAST_DATABASE_URL: Annotated[str, _url("postgresql", "postgres")] = Field(
+        "",
+        examples=["postgresql://ordercast:secret@db:5432/ordercast"],
+        description="Goes before DATABASE_URL, which other projects read too; the demo of `manage.py up` reads "
+        "this one alone.",
+    )
+    ORDERCAST_VALKEY_URL: Annotated[str, _url("redis", "rediss", "unix")] = Field(
+        "",
+        examples=["redis://valkey:6379/0"],
+        description="Goes before VALKEY_URL, likewise.",
+    )
     ORDERCAST_CHANNEL_PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = Field(
         "",
         examples=["ordercast-staging"],
@@ -91,6 +102,12 @@ class Environment(BaseSettings):
         False,
         examples=["true"],
         description="Demo secrets, demo data, plain HTTP. `manage.py up` sets it.",
+    )
+    ORDERCAST_DEMO_PASSWORD: str = Field(
+        "demo",
+        min_length=4,
+        examples=["$(openssl rand -hex 8)"],
+        description="The password of the demo's user `demo`.",
     )
     ORDERCAST_DEBUG: bool = Field(False, examples=["false"], description="Django's debug pages.")
     ORDERCAST_SECRET_KEY: str = Field(

@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from django.apps import apps
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
 from backend.up.child import EmbeddedError, make_folder
 
 
@@ -34,6 +39,26 @@ def locked(data: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def refuse_a_foreign_database(shown: str) -> None:
+    """Raise `EmbeddedError` if the settings' database holds what is not ours: the demo would be migrated into it."""
+    ours = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}  # noqa: SLF001 — documented
+    with connection.cursor() as cursor:
+        tables = set(connection.introspection.table_names(cursor))
+    foreign = sorted(tables - ours - {MigrationRecorder.Migration._meta.db_table})  # noqa: SLF001 — documented
+    loader = MigrationLoader(connection, ignore_no_migrations=True)
+    foreign += sorted(
+        f"migration {app}.{name}"
+        for app, name in loader.applied_migrations
+        if app in loader.migrated_apps and (app, name) not in loader.disk_migrations
+    )
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise EmbeddedError(
+            f"the database {shown} holds what is not Ordercast's ({', '.join(foreign[:3])}{more}), and the demo "
+            "would be migrated into it; name an empty one with --database, or none for one of the demo's own"
+        )
 
 
 def check_port(part: str, host: str, port: int) -> None:

@@ -7,16 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
 from django.core.management import call_command
 from django.db import Error, connection
 
+from backend.config.variables import Environment
 from backend.http import healthcheck
 from backend.management.commands.prepare import DEMO_LOGIN
 from backend.settings import ENV
-from backend.up import command_line, embedded, preflight, readiness
+from backend.up import command_line, embedded, network, preflight, readiness
 from backend.up.child import EmbeddedError, Server
 from backend.up.process_group import SIGNALS, Stack
 from orders import demo
@@ -36,6 +38,7 @@ def run(options: Mapping[str, Any]) -> str:
         for part, port in (("web", options["port"]), ("sandbox", options["sandbox_port"])):
             if part in parts:
                 preflight.check_port(part, options["host"], port)
+        _say_what_is_used()
         servers = _start_servers(cleanup)
         orders = _prepare_database()
         are_ready = {
@@ -48,7 +51,7 @@ def run(options: Mapping[str, Any]) -> str:
                 stack,
                 {part: is_ready for part, is_ready in are_ready.items() if part in parts},
                 servers,
-                lambda: _welcome(parts, orders, sandbox, time.monotonic() - began),
+                lambda: _welcome(parts, orders, time.monotonic() - began),
             )
         )
         for part in parts:
@@ -56,6 +59,26 @@ def run(options: Mapping[str, Any]) -> str:
             stack.add(part, _command(part, options), environment)
         stack.run()
     return stack.died
+
+
+def _say_what_is_used() -> None:
+    """Which database it will change, before it does."""
+    database = shown(ENV.DATABASE_URL) or f"PostgreSQL of its own in {ENV.ORDERCAST_DATA}"
+    valkey = shown(ENV.VALKEY_URL) or "one of its own"
+    print(f"Database: {database}\nValkey: {valkey}", flush=True)
+    if command_line.left_out:
+        names = ", ".join(sorted(command_line.left_out))
+        print(
+            f"Not used: {names}. The demo reads variables that begin with ORDERCAST_; "
+            "--database and --valkey name servers for it.",
+            flush=True,
+        )
+
+
+def shown(url: str) -> str:
+    """An address without its secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else ""
 
 
 def _start_servers(cleanup: ExitStack) -> list[Server]:
@@ -84,7 +107,7 @@ def _reach_database() -> None:
         psycopg.connect(ENV.DATABASE_URL, connect_timeout=3).close()
     except psycopg.Error as error:
         raise EmbeddedError(
-            f"cannot reach the database of DATABASE_URL: {_first_line(error)}"
+            f"cannot reach the database {shown(ENV.DATABASE_URL)}: {_first_line(error)}"
         ) from None
 
 
@@ -96,13 +119,15 @@ def _reach_valkey() -> None:
             client.ping()
     except (redis.RedisError, ValueError) as error:
         raise EmbeddedError(
-            f"cannot reach the Valkey of VALKEY_URL: {_first_line(error)}"
+            f"cannot reach the Valkey {shown(ENV.VALKEY_URL)}: {_first_line(error)}"
         ) from None
 
 
 def _prepare_database() -> list[Order]:
     """Returns the demo's orders, if there are to be any."""
     try:
+        if ENV.ORDERCAST_DEMO and ENV.DATABASE_URL:
+            preflight.refuse_a_foreign_database(shown(ENV.DATABASE_URL))
         call_command("prepare", verbosity=0)
         return demo.seed() if ENV.ORDERCAST_DEMO else []
     except Error as error:
@@ -145,11 +170,20 @@ def _secrets(part: str) -> dict[str, str]:
     return {
         "SANDBOX_KEY": ENV.ORDERCAST_HOUSE_KEY,
         "SANDBOX_WEBHOOK_SECRET": ENV.ORDERCAST_HOUSE_WEBHOOK_SECRETS[0],
+        "SANDBOX_PUBLIC_URL": ENV.ORDERCAST_HOUSE_URL,
+        "SANDBOX_NAMES": ",".join(ENV.ORDERCAST_HOSTS),
+        # Where it is everybody's, everybody knows it; a console on this machine asks for none.
+        "SANDBOX_CONSOLE_PASSWORD": _console_password(),
         "SANDBOX_STRIPE_CALLBACK_URL": f"{ENV.ORDERCAST_PUBLIC_URL}/callbacks/stripe/",
     }
 
 
-def _welcome(parts: Sequence[str], orders: Sequence[Order], sandbox: str, seconds: float) -> str:
+def _console_password() -> str:
+    own = ENV.ORDERCAST_DEMO_PASSWORD
+    return "" if own == Environment.model_fields["ORDERCAST_DEMO_PASSWORD"].default else own
+
+
+def _welcome(parts: Sequence[str], orders: Sequence[Order], seconds: float) -> str:
     public = ENV.ORDERCAST_PUBLIC_URL
     rows = []
     if "web" in parts:
@@ -157,12 +191,22 @@ def _welcome(parts: Sequence[str], orders: Sequence[Order], sandbox: str, second
             (order.metadata.get("title", order.ref), page_url(order.ref, issue_grant([order.ref])))
             for order in orders
         ]
-        login = f"   (log in as {DEMO_LOGIN}, password {DEMO_LOGIN})" if ENV.ORDERCAST_DEMO else ""
+        login = (
+            f"   (log in as {DEMO_LOGIN}, password {ENV.ORDERCAST_DEMO_PASSWORD})"
+            if ENV.ORDERCAST_DEMO
+            else ""
+        )
         if ENV.ORDERCAST_DEMO:
             rows += [("A shop's own page", f"{public}/embed/")]
-        rows += [("Admin", f"{public}/admin/{login}"), ("API", f"{public}/api/docs")]
+        rows += [
+            ("Admin", f"{public}/admin/{login}"),
+            ("Staff board", f"{public}/board/"),
+            ("API", f"{public}/api/docs"),
+        ]
     if "sandbox" in parts:
-        rows += [("Payment sandbox", f"{sandbox}/")]
+        rows += [("Payment sandbox", f"{ENV.ORDERCAST_HOUSE_URL}/")]
+    if _console_password():
+        rows += [("Secrets of this demo", str(network.secrets_file(ENV.ORDERCAST_DATA)))]
     width = max((len(name) for name, _ in rows), default=0) + 2
     return "\n".join(
         [

@@ -15,7 +15,8 @@ from django.test import Client
 from uvicorn.main import main as uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from backend.config.variables import BASE_DIR, Environment
+from backend.config.paths import BASE_DIR
+from backend.config.variables import Environment
 from backend.up import command_line
 
 COMPOSE = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())

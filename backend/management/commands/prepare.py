@@ -36,5 +36,9 @@ class Command(BaseCommand):
 
 def _make_demo_user() -> None:
     users = get_user_model()._default_manager  # noqa: SLF001 — Django's documented name
-    if not users.filter(username=DEMO_LOGIN).exists():
-        get_user_model().objects.create_superuser(DEMO_LOGIN, "demo@example.com", DEMO_LOGIN)
+    user = users.filter(username=DEMO_LOGIN).first()
+    if user is None:
+        users.create_superuser(DEMO_LOGIN, "demo@example.com", ENV.ORDERCAST_DEMO_PASSWORD)
+    elif not user.check_password(ENV.ORDERCAST_DEMO_PASSWORD):
+        user.set_password(ENV.ORDERCAST_DEMO_PASSWORD)
+        user.save(update_fields=["password"])

@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("public-url", "where browsers reach the checkout; as a rule http://<host>:<port>", "")
     add("stripe-callback-url", "where callbacks in Stripe's shapes go", "")
+    add("console-password", "asked for before the console, of the user `demo`; none by default", "")
+    add(
+        "names",
+        "host names that it answers to besides addresses and localhost, comma-separated",
+        "",
+    )
     add("dialect", "one more dialect, as module:Class", "")
     add("time-scale", "multiplies the pauses before a callback is sent again", "1", float)
     return parser
@@ -86,6 +92,8 @@ def _options(given: argparse.Namespace, port: int) -> Options:
         time_scale=given.time_scale,
         dialects=[_dialect(given.dialect)] if given.dialect else [],
         stripe_callback_url=given.stripe_callback_url,
+        console_password=given.console_password,
+        names=[name.strip() for name in given.names.split(",") if name.strip()],
     )
 
 

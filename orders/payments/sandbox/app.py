@@ -9,13 +9,16 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from orders.payments.sandbox import checkout, control
+from orders.payments.sandbox.admission import ConsolePassword, NamedHosts
 from orders.payments.sandbox.delivery import Courier
 from orders.payments.sandbox.desk import Desk
 from orders.payments.sandbox.dialects import Dialect
@@ -36,6 +39,8 @@ class Options:
     time_scale: float = 1.0
     dialects: Sequence[Dialect] = ()  # beside its own
     stripe_callback_url: str = ""  # Stripe has one address for the whole account
+    console_password: str = ""  # of the user `demo`; none: whoever reaches the console may use it
+    names: Sequence[str] = ()  # that it is reached by, besides addresses and localhost
 
 
 def make_app(options: Options) -> Starlette:
@@ -64,6 +69,12 @@ def make_app(options: Options) -> Starlette:
             Route("/health", health, methods=["GET"]),
         ],
         lifespan=lifespan,
+        middleware=[
+            Middleware(
+                NamedHosts, names=[*options.names, urlsplit(options.public_url).hostname or ""]
+            ),
+            Middleware(ConsolePassword, password=options.console_password),
+        ],
     )
     app.state.sandbox = Sandbox(desk=desk, key=options.key)
     return app

@@ -67,7 +67,7 @@ def test_valkey_answers_on_its_socket_and_leaves_nothing_running(data: Path) -> 
 def test_servers_stop_when_their_owner_is_killed_and_start_again(data: Path) -> None:
     code = f"""
         import sys; from pathlib import Path
-        from backend import embedded, servers
+        from backend.up import embedded
         data = Path({str(data)!r})
         servers = embedded.start_postgres(data, is_quick=True), embedded.start_valkey(data)
         print(*[server.process.pid for server in servers], flush=True)
@@ -150,7 +150,7 @@ def test_the_reaper_asks_first_and_kills_what_does_not_listen(data: Path) -> Non
         "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()",
     ]
     process = subprocess.Popen(deaf)
-    monkey = "import sys; sys.path.insert(0, 'backend'); import reaper; reaper.GRACE = 0.3; "
+    monkey = "import sys; sys.path.insert(0, 'backend/up'); import reaper; reaper.GRACE = 0.3; "
     code = monkey + f"import signal; reaper.reap([({process.pid}, signal.SIGTERM)])"
 
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,82 +1,22 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import urllib.request
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.ports import free_port
+from tests.backend.up.starting import Up
 from tests.processes import runs
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
-READY = "Ordercast is ready"
-
-
-class Up:
-    """`manage.py up` as a person starts it: on free ports, in an environment that says nothing."""
-
-    stderr = subprocess.STDOUT
-
-    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
-        self.port, self.sandbox_port = free_port(), free_port()
-        ports = ("--port", str(self.port), "--sandbox-port", str(self.sandbox_port))
-        ours = ("ORDERCAST_", "DATABASE_URL", "VALKEY_URL", "DJANGO_")
-        bare = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--data", str(data), *ports, *arguments],
-            env={**bare, **environment},
-            stdout=subprocess.PIPE,
-            stderr=self.stderr,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-        self.process.stdout.close()
-
-    @property
-    def output(self) -> str:
-        return "".join(self.lines)
-
-    def wait_until_ready(self) -> "Up":
-        eventually(lambda: READY in self.output or self.process.poll() is not None, 60)
-        assert READY in self.output, self.output
-        return self
-
-    def family(self) -> list[psutil.Process]:
-        return list(psutil.Process(self.process.pid).children(recursive=True))
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        code = self.process.wait(30)
-        self._reader.join(5)
-        return code
-
-
-@pytest.fixture
-def data() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="oc-"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def is_gone(processes: list[psutil.Process]) -> bool:
@@ -252,39 +192,6 @@ def test_a_folder_that_cannot_be_used_is_one_line() -> None:
     assert up.lines == [
         "CommandError: cannot write to /dev/null/data: Not a directory: /dev/null/data\n"
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        (
-            "DATABASE_URL",
-            "postgresql://me:hush@127.0.0.1:1/ordercast",
-            "cannot reach the database of DATABASE_URL: ",
-        ),
-        (
-            "DATABASE_URL",
-            "mysql://me:hush@127.0.0.1/ordercast",
-            "DATABASE_URL must be a URL that begins with postgresql:// ",
-        ),
-        ("VALKEY_URL", "redis://:hush@127.0.0.1:1/0", "cannot reach the Valkey of VALKEY_URL: "),
-        (
-            "VALKEY_URL",
-            "http://:hush@127.0.0.1/0",
-            "VALKEY_URL must be a URL that begins with redis:// ",
-        ),
-        ("ORDERCAST_TICK_SECONDS", "soon", "ORDERCAST_TICK_SECONDS should be a valid integer"),
-    ],
-)
-def test_a_bad_setting_is_one_line_that_tells_no_secret(
-    data: Path, name: str, value: str, said: str
-) -> None:
-    up = Up(data, **{name: value})
-
-    assert up.wait() == 1
-    assert len(up.lines) == 1
-    assert up.lines[0].removeprefix("CommandError: ").startswith(said)
-    assert "hush" not in up.lines[0]
 
 
 def test_an_unknown_part_is_refused_with_the_names_of_those_there_are(data: Path) -> None:

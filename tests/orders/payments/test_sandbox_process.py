@@ -89,3 +89,39 @@ def test_the_sandbox_knows_no_django() -> None:
     code = "import sys, orders.payments.sandbox.__main__; sys.exit('django' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("[::1]:8100", 200),
+        ("localhost:8100", 200),
+        ("pay.test", 200),
+        ("Shop.Test:1", 200),
+        ("rebound.example", 400),
+        ("", 400),
+        ("[bad", 400),
+    ],
+)
+def test_only_addresses_and_named_hosts_are_answered(host: str, status: int) -> None:
+    with running_sandbox(public_url="http://pay.test:8100", names="shop.test") as sandbox:
+        answer = sandbox.client.get("/", headers={"Host": host})
+
+    assert answer.status_code == status
+
+
+def test_the_console_asks_for_its_password_and_the_checkout_does_not(callbacks: Receiver) -> None:
+    with running_sandbox(console_password="hush-hush") as sandbox:
+        payment = create(sandbox, callbacks)
+        sandbox.client.headers.pop("Authorization")
+        checkout = f"/checkout/{payment['provider_ref']}"
+
+        def asked(path: str, user: str = "", password: str = "") -> int:
+            return sandbox.client.get(path, auth=(user, password)).status_code
+
+        assert asked("/") == asked("/", "demo", "wrong") == asked("/", "else", "hush-hush") == 401
+        assert asked("/", "demo", "hush-hush") == asked(checkout) == 200
+        assert sandbox.client.post("/faults").status_code == 401
+        act = f"/payments/{payment['provider_ref']}/act"
+        assert sandbox.client.post(act, data={"action": "pay"}).status_code == 401
