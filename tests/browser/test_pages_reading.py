@@ -150,7 +150,7 @@ def test_a_printed_receipt_holds_each_sum_and_the_button_prints(
     server: Server, reader: Reader
 ) -> None:
     page = reader.open(address(server, an_order_that_is("partially_refunded")))
-    page.get_by_role("link", name="Receipt to print").click()
+    page.get_by_role("link", name="Printable receipt").click()
     headline(page, "Receipt")
     page.evaluate("window.print = () => { window.hasPrinted = true; }")
 
@@ -256,7 +256,7 @@ def test_everything_is_reached_by_keys_and_seen_to_be(server: Server, reader: Re
         assert style != "none", reached[-1]
 
     assert reached == [
-        "Skip to the content", "Ordercast", "Pay again", "Copy", "English", "Deutsch", "简体中文", "Русский",
+        "Skip to content", "Ordercast", "Pay again", "Copy", "English", "Deutsch", "简体中文", "Русский",
     ]  # fmt: skip
 
 

@@ -174,9 +174,9 @@ def test_what_machines_read_stays_english_and_does_not_vary_by_language() -> Non
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "This name and password do not belong together."),
-        ("de", "Name und Passwort passen nicht zusammen."),
-        ("ru", "Неверное имя или пароль."),
+        ("en", "User name or password is incorrect."),
+        ("de", "Benutzername oder Passwort ist falsch."),
+        ("ru", "Неверное имя пользователя или пароль."),
         ("zh-hans", "用户名或密码不正确"),
     ],
 )

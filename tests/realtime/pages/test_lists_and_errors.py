@@ -65,14 +65,14 @@ def test_my_orders_that_are_none_say_where_else_to_look() -> None:
 
     shown = shown_without_script(client.get("/orders/"))
 
-    assert "There are no orders in your name yet." in shown
+    assert "You have no orders yet." in shown
 
 
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("/nothing/", 404, "There is no such page"),
-        ("/callbacks/%00/", 404, "There is no such page"),
+        ("/nothing/", 404, "Page not found"),
+        ("/callbacks/%00/", 404, "Page not found"),
     ],
 )
 def test_what_is_not_there_has_a_page_too(path: str, status: int, said: str) -> None:
@@ -85,7 +85,7 @@ def test_what_is_not_there_has_a_page_too(path: str, status: int, said: str) -> 
 def test_a_form_that_is_too_old_says_that_nothing_was_done() -> None:
     answer = Client(enforce_csrf_checks=True).post(granted(an_order()))
 
-    assert "For your safety we did nothing" in shown_without_script(answer)
+    assert "For your security, nothing was done" in shown_without_script(answer)
 
 
 def test_a_defect_of_ours_is_said_without_its_inside() -> None:

@@ -138,10 +138,10 @@ def test_a_receipt_adds_up_what_came_and_what_went_back() -> None:
 
     lines = [
         part.split(" UTC ")[1].split(" ")[0]
-        for part in shown.split("When Amount")[1].split("202")[1:]
+        for part in shown.split("Date Amount")[1].split("202")[1:]
     ]
     assert lines == ["€4.00", "€6.00", "−€2.50"]
-    assert "Paid, less what went back €7.50" in shown
+    assert "Net amount paid €7.50" in shown
 
 
 def test_a_lost_dispute_is_on_the_receipt() -> None:
@@ -151,7 +151,7 @@ def test_a_lost_dispute_is_on_the_receipt() -> None:
     shown = shown_without_script(page_of(order, under="receipt/"))
 
     assert "Returned by your bank" in shown
-    assert "Paid, less what went back €0.00" in shown
+    assert "Net amount paid €0.00" in shown
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.FAILED, State.CANCELLED])
@@ -164,7 +164,7 @@ def test_where_no_money_has_come_there_is_no_receipt(state: State) -> None:
 
     assert answer.status_code == 302
     assert answer["Location"] == link.replace("receipt/", "")
-    assert "Receipt to print" not in shown_without_script(page_of(order))
+    assert "Printable receipt" not in shown_without_script(page_of(order))
 
 
 def test_nobody_gets_a_receipt_without_seeing_the_order() -> None:

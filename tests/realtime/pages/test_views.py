@@ -143,7 +143,7 @@ def test_a_link_that_has_run_out_says_so() -> None:
     answer = Client().get(f"/orders/{order.ref}/?grant={grant}")
 
     assert answer.status_code == 404
-    assert "This link has run out" in text_of(answer)
+    assert "This link has expired" in text_of(answer)
 
 
 def test_the_customer_and_staff_with_the_permission_see_the_order_and_others_do_not() -> None:
