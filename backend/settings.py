@@ -49,6 +49,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "backend.http.api_errors.problems_for_programs",
     "django.middleware.security.SecurityMiddleware",
     "backend.http.static_files.StaticFiles",
     "backend.http.compression.CompressedPages",

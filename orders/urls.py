@@ -8,4 +8,6 @@ from orders.callbacks.views import callback
 urlpatterns = [
     path("api/", api.urls),
     path("callbacks/<slug:provider>/", callback, name="callback"),
+    # Without the slash too: providers do not follow redirects.
+    path("callbacks/<slug:provider>", callback),
 ]

@@ -13,10 +13,13 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.exception import convert_exception_to_response
 from django.core.signals import request_started
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import set_script_prefix
+
+from backend.http.api_errors import Answering, problems_for_programs
 
 THREADS = 16  # as many as the database's pool has connections
 
@@ -46,6 +49,15 @@ class Callbacks(Pages):
     only, and a client that goes away meanwhile is not noticed.
     """
 
+    def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002 — Django's signature
+        """None of a page's: a provider has no session, no language and no log-in, and a redirect it does not follow."""
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        handler: Any = self
+        view: Any = convert_exception_to_response(handler._get_response)  # noqa: SLF001 — Django's name for it
+        self._middleware_chain = _with_length(problems_for_programs(view))
+
     def __init__(self) -> None:
         super().__init__()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="callback")
@@ -73,3 +85,12 @@ class Callbacks(Pages):
         response.close()
         body.close()
         return response
+
+
+def _with_length(get_response: Answering) -> Answering:
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Content-Length", str(len(response.content)))
+        return response
+
+    return answer

@@ -38,8 +38,8 @@ Receive = Callable[[], Awaitable[Message]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KB = 1024
-# The first that the path begins with. Nothing that is taken is larger than a few KB.
-BODY_LIMITS = (("/callbacks/", 256 * KB), ("/admin/", 1024 * KB), ("/", 64 * KB))
+# The first that the path begins with. How large its callbacks may be, each provider says itself (`max_callback`).
+BODY_LIMITS = (("/callbacks/", 1024 * KB), ("/admin/", 1024 * KB), ("/", 64 * KB))
 BODY_TIME = 30.0  # seconds for a whole body
 _IN_PATHS = "/!$&'()*+,;=:@"  # as they are in a path (RFC 3986, 3.3)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")

@@ -1,21 +1,57 @@
-"""Errors as `application/problem+json` (RFC 9457), each with a stable `code`."""
+"""Errors as `application/problem+json` (RFC 9457), each with a stable `code`: the one place that knows the shape."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 CONTENT_TYPE = "application/problem+json"
 
+# Statuses that Django, a framework or a middleware answers with: the code, and what would be right.
+_GENERAL = {
+    400: ("bad_request", "The request could not be understood."),
+    401: ("unauthenticated", "Send credentials."),
+    403: ("forbidden", "This is not allowed with these credentials."),
+    404: ("not_found", "There is nothing here."),
+    405: ("method_not_allowed", "This method is not allowed here; the Allow header names those that are."),
+    413: ("too_large", "The request is too large."),
+    429: ("too_many_requests", "Too many requests; try again later."),
+    500: ("internal_error", "Something went wrong here. It is in the log, under the request's X-Request-ID."),
+    503: ("unavailable", "Not available now; try again in a moment."),
+}  # fmt: skip
 
-def problem(request: HttpRequest, status: int, code: str, detail: str, **more: Any) -> HttpResponse:
-    """The answer that tells a client what was wrong, and what would be right."""
+
+def encode(status: int, code: str, detail: str, instance: str, **more: Any) -> bytes:
+    """The body that tells a client what was wrong, and what would be right. `instance` is the request's path."""
     body = {
         "type": "about:blank",
         "title": code.replace("_", " ").capitalize(),
         "status": status,
         "code": code,
         "detail": detail,
-        "instance": request.path,
+        "instance": instance,
         **more,
     }
-    return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    return json.dumps(body).encode()
+
+
+def problem(
+    request: HttpRequest,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> HttpResponse:
+    """The same as Django's answer."""
+    body = encode(status, code, detail, request.path, **more)
+    return HttpResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def instead_of(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """A problem with the status and the headers of an error that came as a page."""
+    code, detail = _GENERAL.get(answer.status_code, ("http_error", answer.reason_phrase))
+    kept = {n: v for n, v in answer.headers.items() if n not in {"Content-Type", "Content-Length"}}
+    return problem(request, answer.status_code, code, detail, headers=kept)

@@ -240,24 +240,21 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.exception_handler(AuthenticationError)
 def _unauthenticated(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
     detail = "Send `Authorization: Bearer …` with a service token or an order grant, or log in."
-    answer = problem(request, 401, "unauthenticated", detail)
-    answer["WWW-Authenticate"] = 'Bearer realm="ordercast"'
-    return answer
+    named = {"WWW-Authenticate": 'Bearer realm="ordercast"'}
+    return problem(request, 401, "unauthenticated", detail, headers=named)
 
 
 @api.exception_handler(access.BadToken)
 def _bad_token(request: HttpRequest, error: access.BadToken) -> HttpResponse:
     code = _TOKEN_CODES.get(type(error), "bad_token")
-    answer = problem(request, 401, code, str(error))
-    answer["WWW-Authenticate"] = f'Bearer realm="ordercast", error="invalid_token", code="{code}"'
-    return answer
+    named = f'Bearer realm="ordercast", error="invalid_token", code="{code}"'
+    return problem(request, 401, code, str(error), headers={"WWW-Authenticate": named})
 
 
 @api.exception_handler(TooMany)
 def _too_many(request: HttpRequest, error: TooMany) -> HttpResponse:
-    answer = problem(request, 429, "too_many_requests", str(error))
-    answer["Retry-After"] = str(error.retry_after)
-    return answer
+    wait = {"Retry-After": str(error.retry_after)}
+    return problem(request, 429, "too_many_requests", str(error), headers=wait)
 
 
 @api.exception_handler(Forbidden)
@@ -287,6 +284,5 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 @api.exception_handler(InterfaceError)
 @api.exception_handler(PoolTimeout)
 def _database_away(request: HttpRequest, _error: Exception) -> HttpResponse:
-    answer = problem(request, 503, "database_away", "The database is away; try again in a moment.")
-    answer["Retry-After"] = "2"
-    return answer
+    detail = "The database is away; try again in a moment."
+    return problem(request, 503, "database_away", detail, headers={"Retry-After": "2"})

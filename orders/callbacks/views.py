@@ -5,12 +5,13 @@ from contextlib import suppress
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from psycopg_pool import PoolTimeout
 
+from orders.api.problems import problem
 from orders.callbacks import intake, quarantine
 from orders.payments import registry
 from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
@@ -21,30 +22,38 @@ from orders.security.redaction import clipped, redact
 log = logging.getLogger(__name__)
 
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
-MAX_BODY = 256 * 1024  # bytes; the largest provider's callbacks are a few KB
+# Where a provider wants no words of its own, this is what it reads.
+_REFUSED = {
+    AckOutcome.BAD_SIGNATURE: "The signature is missing, too old or wrong.",
+    AckOutcome.MALFORMED: "The callback is signed rightly, and cannot be understood. It was stored for review.",
+    AckOutcome.TRY_AGAIN: "The callback could not be stored; send it again.",
+}
 
 
 @csrf_exempt  # a provider has no cookie of ours; its signature is what counts
 @require_POST
 def callback(request: HttpRequest, provider: str) -> HttpResponse:
-    """Verify, store and apply a callback: 2xx once committed, 400, 404, 413, or 503 for "send it again"."""
+    """Verify, store and apply a callback: 2xx once committed, 400, 403, 404, 413, 429, or 503 for "send it again"."""
     try:
         from_provider = registry.get(provider)
     except registry.UnknownProvider as unknown:
-        raise Http404(str(unknown)) from None
-    if not rate_limits.is_listed(_address(request), settings.ORDERCAST_CALLBACK_NETWORKS):
-        log.warning(
-            "refused a callback of %s from %s, which is not listed", provider, _address(request)
-        )
-        return HttpResponse("Callbacks are not taken from this address.\n", status=403)
+        return problem(request, 404, "unknown_provider", str(unknown))
+    address = _address(request)
+    if not rate_limits.is_listed(address, settings.ORDERCAST_CALLBACK_NETWORKS):
+        log.warning("refused a callback of %s from %s, which is not listed", provider, address)
+        detail = "Callbacks are not taken from this address; ORDERCAST_CALLBACK_NETWORKS names those that may call."
+        return problem(request, 403, "address_not_listed", detail)
     try:
-        rate_limits.admit(LimitScope.CALLBACK, provider, rate_limits.client(_address(request)))
+        rate_limits.admit(LimitScope.CALLBACK, provider, rate_limits.client(address))
     except TooMany as many:
-        return HttpResponse(f"{many}\n", status=429, headers={"Retry-After": str(many.retry_after)})
+        wait = {"Retry-After": str(many.retry_after)}
+        return problem(request, 429, "too_many_requests", str(many), headers=wait)
     # Before it is read, and after: a chunked one does not say how long it is.
-    if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
-        return HttpResponse("The callback is larger than 256 KB.\n", status=413)
-    return _answer(from_provider, _take(from_provider, request))
+    most = from_provider.max_callback
+    if int(request.headers.get("Content-Length") or 0) > most or len(request.body) > most:
+        detail = f"The callback is larger than {most // 1024} KB."
+        return problem(request, 413, "too_large", detail)
+    return _answer(request, from_provider, _take(from_provider, request))
 
 
 def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
@@ -76,8 +85,10 @@ def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
     return AckOutcome.ACCEPTED
 
 
-def _answer(provider: Provider, outcome: AckOutcome) -> HttpResponse:
+def _answer(request: HttpRequest, provider: Provider, outcome: AckOutcome) -> HttpResponse:
     ack = provider.ack(outcome)
+    if outcome in _REFUSED and not ack.body:
+        return problem(request, ack.status, outcome, _REFUSED[outcome])
     return HttpResponse(ack.body, status=ack.status, content_type=ack.content_type)
 
 

@@ -76,6 +76,21 @@ async def test_a_callback_is_taken_in_one_thread_of_its_own(
     assert len(set(threads)) == 1
 
 
+@pytest.mark.parametrize("path", ["/callbacks/house/", "/callbacks/house"])
+async def test_a_callback_passes_nothing_that_is_there_for_pages(
+    payment: Payment, path: str
+) -> None:
+    body = message(payment, "captured")
+    cookies = {"Cookie": "sessionid=0", "Accept-Language": "de"}
+
+    answer = await ask("POST", path, content=body, headers=signed(body) | cookies)
+
+    assert (answer.status_code, answer.text) == (200, "ok")
+    assert not {"vary", "content-language", "set-cookie"} & set(answer.headers)
+    assert answer.headers["content-length"] == "2"  # or it would go out in chunks
+    assert (await Order.objects.aget()).state == "paid"
+
+
 async def test_a_page_gives_its_connection_back_before_it_is_sent(payment: Payment) -> None:
     before = _connections_in_use()
     begun, may_go_on = asyncio.Event(), asyncio.Event()

@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from orders.api.routes import api
 from orders.commands import lifecycle, review
 from orders.models import JournalEpoch, Order
 from tests.builders import API, an_order, an_order_that_is, at_once, database_contents, move
@@ -270,3 +271,16 @@ def test_events_of_an_order_do_not_show_who_did_it_behind_the_counter() -> None:
 
     assert "cheat" not in json.dumps(event)
     assert "actor" not in event
+
+
+def test_a_byte_order_mark_before_a_body_is_not_minded() -> None:
+    assert make(b'\xef\xbb\xbf{"amount": 1250, "currency": "EUR"}').status_code == 201
+
+
+def test_each_operation_has_a_name_of_its_own_that_stays() -> None:
+    paths = api.get_openapi_schema()["paths"].values()
+    names = sorted(operation["operationId"] for each in paths for operation in each.values())
+
+    assert names == [
+        "cancel_order", "create_order", "get_events", "get_order", "refresh", "refund", "start_payment", "why",
+    ]  # fmt: skip

@@ -283,3 +283,12 @@ def test_one_payments_reference_with_anothers_is_a_mismatch_and_no_error(payment
     assert answer.status_code == 200
     assert (state_of(first), state_of(second)) == ("created", "created")
     assert Order.objects.get(pk=second.order_id).flags == ["mismatch"]
+
+
+def test_a_byte_order_mark_before_a_signed_body_is_not_minded(payment: Payment) -> None:
+    body = b"\xef\xbb\xbf" + message(payment, "captured")
+
+    answer = post(body, signed(body))
+
+    assert answer.status_code == 200
+    assert state_of(payment) == "paid"
