@@ -6,11 +6,13 @@ Raises `ImproperlyConfigured` with one line for each bad variable: its name, wha
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
 from backend.config.paths import BASE_DIR
+from backend.config.secrets import weakness
 from backend.config.variables import ACCOUNTS, Environment
 
 DEMO_TOKEN = "demo-service-token"  # noqa: S105 — refused outside the demo
@@ -33,6 +35,21 @@ _SECRETS = {
     "ORDERCAST_STRIPE_WEBHOOK_SECRETS": 24,
 }
 _TOKEN_KEY_LENGTH = 32
+# Demo secrets, and those that stand as examples: in no place where a secret is needed.
+_PUBLIC = frozenset(
+    word
+    for words in (
+        *_DEMO_SECRETS.values(),
+        *(Environment.model_fields[name].examples or [] for name in _SECRETS),
+    )
+    for word in ([words] if isinstance(words, str) else words)
+    if "$(" not in word
+)
+_WHY_HTTPS = {
+    "ORDERCAST_PUBLIC_URL": ": log-ins, links and callbacks go there",
+    "ORDERCAST_HOUSE_URL": ": its key goes there",
+    "ORDERCAST_STRIPE_URL": ": its key goes there",
+}
 
 
 def read() -> Environment:
@@ -145,9 +162,16 @@ def _production_problems(environment: Environment) -> list[str]:
         and any(len(secret) < least for secret in _words(getattr(environment, name)) or [""])
     ]
     bad += [
-        _line(name, "must be your own, not the demo's, which everybody can read")
-        for name in _DEMO_SECRETS
-        if set(_words(getattr(environment, name))) & set(_words(_DEMO_SECRETS[name]))
+        _line(name, problem)
+        for name in (*_SECRETS, "ORDERCAST_TOKEN_KEYS")
+        for problem in sorted({weakness(w, _PUBLIC) for w in _words(getattr(environment, name))})
+        if problem
+    ]
+    bad += [
+        _line(name, f"must begin with https://, or lead to this machine{_WHY_HTTPS[name]}", url)
+        for name in _WHY_HTTPS
+        if _is_needed(environment, name)
+        and not _is_safe_on_the_way(url := getattr(environment, name))
     ]
     if environment.ORDERCAST_DEBUG:
         bad.append(_line("ORDERCAST_DEBUG", "must be off outside the demo", value=True))
@@ -156,6 +180,16 @@ def _production_problems(environment: Environment) -> list[str]:
     if environment.ORDERCAST_TOKEN_JWKS.startswith("http://"):
         bad.append(_line("ORDERCAST_TOKEN_JWKS", "must be a file, or an https:// address"))
     return [*bad, "ORDERCAST_DEMO=true runs with the demo's secrets instead"] if bad else []
+
+
+def _is_safe_on_the_way(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return (
+        url.startswith("https://")
+        or host == "localhost"
+        or host.startswith("127.")
+        or host == "::1"
+    )
 
 
 def _is_needed(environment: Environment, name: str) -> bool:

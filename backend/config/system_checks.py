@@ -2,21 +2,10 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.config import provider_accounts
-
-
-@checks.register(checks.Tags.security, deploy=True)
-def is_public_address_safe(**_options: Any) -> list[checks.CheckMessage]:
-    """Cookies, redirects and HSTS follow from the public address, so Django's four warnings have this one cause."""
-    if settings.ORDERCAST_PUBLIC_URL.startswith("https://"):
-        return []
-    hint = "for example ORDERCAST_PUBLIC_URL=https://pay.example.com"
-    said = f"ORDERCAST_PUBLIC_URL is {settings.ORDERCAST_PUBLIC_URL}, which anybody on the way can read."
-    return [checks.Warning(said, hint=hint, id="ordercast.W001")]
 
 
 @checks.register(checks.Tags.security, deploy=True)

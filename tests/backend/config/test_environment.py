@@ -1,4 +1,5 @@
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -109,11 +110,53 @@ def test_production_refuses_a_missing_short_or_public_secret_without_repeating_i
     assert f"{variable} must be your own, not the demo's" in refusal()
 
 
+SECRETS = (*environment._SECRETS, "ORDERCAST_TOKEN_KEYS")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_secret_is_one_of_the_demos_or_of_the_documentation(
+    production: pytest.MonkeyPatch, name: str
+) -> None:
+    production.setenv("ORDERCAST_PROVIDERS", "house,stripe")
+    production.setenv("ORDERCAST_STRIPE_KEY", "sk_a_key_for_this_test")
+    production.setenv("ORDERCAST_STRIPE_WEBHOOK_SECRETS", "whsec_YW4tZXhhbXBsZS1vZi1hLXNlY3JldA")
+    assert len(environment._PUBLIC) >= 6
+    for public in environment._PUBLIC:
+        production.setenv(name, public)
+
+        assert f"{name} must be" in refusal()
+        assert f"{name}={public}" not in refusal() or public in str(
+            variables.Environment.model_fields[name].examples
+        )
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("secret", ["a" * 64, "abcdefgh" * 8, "1234567890" * 6])
+def test_what_anybody_would_guess_is_no_secret(
+    production: pytest.MonkeyPatch, name: str, secret: str
+) -> None:
+    production.setenv("ORDERCAST_PROVIDERS", "house,stripe")
+    production.setenv(name, secret)
+
+    assert f"{name} must be " in refusal()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("ORDERCAST_DEBUG", "true", "ORDERCAST_DEBUG must be off outside the demo"),
         ("ORDERCAST_HOSTS", "pay.example.com,*", "ORDERCAST_HOSTS must name each host"),
+        (
+            "ORDERCAST_PUBLIC_URL",
+            "http://pay.example.com",
+            "ORDERCAST_PUBLIC_URL must begin with https",
+        ),
+        (
+            "ORDERCAST_HOUSE_URL",
+            "http://10.1.2.3:8100",
+            "ORDERCAST_HOUSE_URL must begin with https",
+        ),
+        ("ORDERCAST_PUBLIC_URL", "http://localhost.example.com", "ORDERCAST_PUBLIC_URL must begin"),
     ],
 )
 def test_production_refuses_what_only_a_demo_may(
@@ -127,7 +170,7 @@ def test_production_refuses_what_only_a_demo_may(
 def test_token_keys_are_long_and_an_identity_provider_has_a_name(
     production: pytest.MonkeyPatch,
 ) -> None:
-    production.setenv("ORDERCAST_TOKEN_KEYS", f"{'x' * 32},sh0rt")
+    production.setenv("ORDERCAST_TOKEN_KEYS", f"{secrets.token_urlsafe(32)},not-l0ng-enough")
     production.setenv("ORDERCAST_TOKEN_JWKS", "https://login.example.com/jwks.json")
 
     keys, issuer = refusal().splitlines()
@@ -190,8 +233,11 @@ def test_installations_with_databases_of_their_own_have_channels_of_their_own(
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("ORDERCAST_PUBLIC_URL", "http://pay.example.com", "ORDERCAST_PUBLIC_URL=https://"),
-        ("ORDERCAST_HOUSE_WEBHOOK_SECRETS", f"whsec_{'!' * 32}", "begin with ORDERCAST_HOUSE_"),
+        (
+            "ORDERCAST_HOUSE_WEBHOOK_SECRETS",
+            "whsec_!ab!cd!ef!gh!ij!kl!mn!op!q",
+            "begin with ORDERCAST_HOUSE_",
+        ),
     ],
 )
 def test_what_would_only_show_in_use_is_said_by_the_check_before_a_deploy(
@@ -201,7 +247,7 @@ def test_what_would_only_show_in_use_is_said_by_the_check_before_a_deploy(
 
     assert done.returncode == 1
     assert says in done.stderr
-    assert "!!" not in done.stderr  # no part of a secret
+    assert "!ab" not in done.stderr  # no part of a secret
 
 
 def test_the_documentation_lists_every_variable_as_it_is() -> None:
@@ -219,7 +265,8 @@ def test_every_variable_has_a_meaning_and_an_example_that_would_be_accepted(
         assert field.description
         for example in field.examples or pytest.fail(f"{name} has no example"):
             # What stands in $(…) is a command that makes a secret.
-            production.setenv(name, "x" * 64 if "$(" in str(example) else str(example))
+            is_secret = "$(" in str(example) or name in SECRETS
+            production.setenv(name, secrets.token_urlsafe(48) if is_secret else str(example))
     production.setenv("ORDERCAST_TOKEN_ISSUER", "https://login.example.com/")
 
     environment.read()
