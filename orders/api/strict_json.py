@@ -14,7 +14,7 @@ _BRACKETS = re.compile(r"[\[\]{}]")
 
 def loads(body: bytes) -> Any:
     """The value. Raises `ValueError` for what is no JSON, NaN, a key twice, deep nesting, and endless numbers."""
-    text = body.decode("utf-8")
+    text = body.decode("utf-8-sig")  # some programs put a byte order mark first
     _check_depth(text)
     return json.loads(
         text,

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from orders.callbacks.replay import reread
 from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause, Source
 from orders.domain.outcomes import Outcome
@@ -46,7 +47,7 @@ def accept(
     stored = statements.store_receipt(
         receipt, by_our_ref=event.merchant_ref, by_provider_ref=event.provider_ref
     )
-    if stored.outcome != Outcome.UNMATCHED:
+    if stored.outcome not in {Outcome.UNMATCHED, Outcome.FOREIGN}:
         return Outcome(stored.outcome)
     if stored.locked is None:
         soon = timezone.now() + _scaled(TRIES[0])
@@ -71,7 +72,7 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
     """Look again for the payments of unmatched receipts that are due; returns those looked at.
 
     A payment that has turned up meanwhile is asked about at its provider, which knows more than an old callback.
-    After the last try the receipt is flagged for a person.
+    After the last try the receipt is flagged for review, unless it may as well be about another program's payment.
     """
     due = CallbackReceipt.objects.select_for_update(skip_locked=True).filter(next_try_at__lte=now)
     receipts = list(due.order_by("next_try_at")[:limit])
@@ -87,10 +88,20 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
             Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
         elif receipt.tries < len(TRIES):
             receipt.next_try_at = now + _scaled(TRIES[receipt.tries])
+        elif _may_be_foreign(receipt):
+            receipt.next_try_at, receipt.outcome = None, Outcome.FOREIGN
+            receipt.detail = (
+                "no payment here has this reference: another program's in the same account"
+            )
         else:
             receipt.next_try_at, receipt.needs_review = None, True
         receipt.save()
     return receipts
+
+
+def _may_be_foreign(receipt: CallbackReceipt) -> bool:
+    event = reread(receipt)
+    return event is not None and event.may_be_foreign
 
 
 def _payment_called(name: str, provider: str) -> Payment | None:

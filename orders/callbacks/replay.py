@@ -20,7 +20,7 @@ from orders.payments.base import ProviderEvent
 def replay_receipt(receipt_id: int, cause: Cause) -> tuple[Outcome, str]:
     """What became of it this time. The receipt keeps what it did first, unless it matched nothing then."""
     receipt = CallbackReceipt.objects.select_for_update().get(pk=receipt_id)
-    event = _read(receipt)
+    event = reread(receipt)
     payment = receipt.payment or _payment_of(receipt, event)
     if payment is None:
         return Outcome.UNMATCHED, f"no payment {receipt.merchant_ref} of {receipt.provider} here"
@@ -36,7 +36,7 @@ def replay_receipt(receipt_id: int, cause: Cause) -> tuple[Outcome, str]:
     return outcome, detail
 
 
-def _read(receipt: CallbackReceipt) -> ProviderEvent | None:
+def reread(receipt: CallbackReceipt) -> ProviderEvent | None:
     """What the stored body says; None where it can no longer be read."""
     provider = registry.get(receipt.provider)
     if not isinstance(provider, base.Rereads):

@@ -13,6 +13,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"  # the provider was asked and it still makes no sense: flagged
     MISMATCH = "mismatch"  # another amount, currency or reference: flagged
     UNMATCHED = "unmatched"  # no such payment here, yet
+    FOREIGN = "foreign"  # no such payment here, and none that must be: another program's in the same account
 
 
 class Result(NamedTuple):

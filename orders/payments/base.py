@@ -94,6 +94,8 @@ class ProviderEvent:
 
     Where the message does not tell the payment's whole state, `snapshot` is None: the provider is asked instead. Then
     at least one of the references says which payment it is about; with a snapshot they are the snapshot's own.
+    `may_be_foreign`: the message does not tell whether the payment is ours or another program's in the same account.
+    One that matches no payment here is then let pass without a review.
     """
 
     event_id: str
@@ -102,6 +104,7 @@ class ProviderEvent:
     merchant_ref: str = ""
     provider_ref: str = ""
     occurred_at: datetime | None = None
+    may_be_foreign: bool = False
 
     def __post_init__(self) -> None:
         if self.snapshot is not None:
@@ -159,7 +162,10 @@ class AckOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ack:
-    """The answer to a callback. Some providers demand an exact body, so it is the provider's to give."""
+    """The answer to a callback. Some providers demand an exact body, so it is the provider's to give.
+
+    A refusal without a body is told as problem+json.
+    """
 
     status: int
     body: bytes = b""
@@ -184,6 +190,7 @@ class Provider(Protocol):
 
     name: str
     capabilities: Capabilities
+    max_callback: int = 256 * 1024  # bytes of a callback; most are a few KB
 
     def create(self, request: CreatePayment) -> Snapshot: ...
 

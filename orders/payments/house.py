@@ -5,6 +5,7 @@ and got no sensible answer is never taken for done or for failed: it ends as `Am
 with the same key, or a fetch, tells.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -160,6 +161,7 @@ class House(Provider):
 
     def reread(self, body: bytes, event_id: str) -> ProviderEvent:
         """The id stands in a header, so it comes with the body."""
+        body = body.removeprefix(BOM_UTF8)
         try:
             callback = _Callback.model_validate_json(body)
             raw = _raw(body)["data"]
@@ -177,9 +179,9 @@ class House(Provider):
             case AckOutcome.ACCEPTED:
                 return Ack(status=200, body=b"ok")
             case AckOutcome.TRY_AGAIN:
-                return Ack(status=503, body=b"try again later")
+                return Ack(status=503)
             case AckOutcome.BAD_SIGNATURE | AckOutcome.MALFORMED:
-                return Ack(status=400, body=outcome.value.encode())
+                return Ack(status=400)
 
     def _write(self, path: str, body: dict[str, Any], *, key: str) -> Snapshot:
         status, answer = self._call(

@@ -1,6 +1,7 @@
 """HTTP to a provider, with an end to everything: httpx bounds each read, not their sum, and no answer's length."""
 
 import time
+from codecs import BOM_UTF8
 from typing import Any
 
 import httpx
@@ -35,7 +36,10 @@ class Transport:
         self._client.close()
 
     def send(self, method: str, url: str, **options: Any) -> tuple[httpx.Response, bytes]:
-        """The answer and its whole body. Raises `httpx.RequestError`; of its kinds, `NEVER_SENT` did nothing."""
+        """The answer and its whole body, without a byte order mark.
+
+        Raises `httpx.RequestError`; of its kinds, `NEVER_SENT` did nothing.
+        """
         with self._client.stream(method, url, **options) as response:
             deadline = time.monotonic() + self._timeout
             body = bytearray()
@@ -43,4 +47,4 @@ class Transport:
                 body += chunk
                 if len(body) > MAX_ANSWER or time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the answer is too long, or too slow")
-            return response, bytes(body)
+            return response, bytes(body.removeprefix(BOM_UTF8))

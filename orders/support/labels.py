@@ -42,6 +42,7 @@ FOUND: Mapping[str, Text] = {
     "conflict": _("Conflicts with this order's state"),
     "mismatch": _("Amount, currency or reference differs"),
     "unmatched": _("Matches no payment"),
+    "foreign": _("Another program's payment in the same account"),
     "not_found": _("Unknown to the provider"),
     "refused": _("Refused by the provider"),
     "rate_limited": _("Rate limited by the provider"),

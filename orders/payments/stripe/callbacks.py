@@ -5,6 +5,7 @@ else (a refund, a dispute, a hold that was taken) does not carry the whole payme
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,15 @@ from orders.payments.base import BadSignature, Malformed, ProviderEvent
 from orders.payments.stripe.shapes import OUR_REF, Intent, Session, from_intent, from_session
 
 TOLERANCE = timedelta(minutes=5)  # what Stripe's own libraries allow
+_THIN = "v2.core.event"
 _ID = re.compile(r"[\w-]{1,200}", re.ASCII)
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    type: str
+    object: str = "event"
 
 
 class _Data(BaseModel):
@@ -57,12 +66,17 @@ def _is_signed(body: bytes, header: str, secret: str) -> bool:
 
 
 def parse(body: bytes) -> list[ProviderEvent]:
-    """What a genuine body tells; nothing for what is not ours to know. Raises `Malformed`."""
+    """What a genuine body tells; nothing for what is not ours to know. Raises `Malformed`.
+
+    The type alone is looked at first: what is not ours may have any shape, as Stripe's newer "thin" events do.
+    """
+    body = body.removeprefix(BOM_UTF8)
     try:
-        event = _Event.model_validate_json(body)
-        read = _reader(event.type)
+        head = _Head.model_validate_json(body)
+        read = None if head.object == _THIN else _reader(head.type)
         if read is None:
             return []
+        event = _Event.model_validate_json(body)
         found = read(event.data.object)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
@@ -120,9 +134,10 @@ def _session(data: dict[str, Any]) -> _Found:
 
 
 def _part(data: dict[str, Any]) -> _Found:
-    """A refund, a charge or a dispute: it names its intent, and where it was ours to make, our reference."""
+    """A refund, a charge or a dispute. It names its intent; whose intent that is, only what we made ourselves tells."""
     intent = data.get("payment_intent")
     ref = intent.get("id") if isinstance(intent, dict) else intent
     if not isinstance(ref, str):
         return None  # a charge from before there were intents
-    return {"provider_ref": ref}
+    is_ours = OUR_REF in (data.get("metadata") or {})
+    return {"provider_ref": ref, "may_be_foreign": not is_ours}

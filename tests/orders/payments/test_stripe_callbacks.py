@@ -126,10 +126,51 @@ def test_what_is_signed_and_makes_no_sense_is_malformed(alone: Stripe, body: byt
         event("payment_intent.succeeded", **{**INTENT, "metadata": {}}),
         event("checkout.session.completed", id="cs_1", client_reference_id=None),
         event("charge.refunded", id="ch_1", payment_intent=None),
+        # A thin event: its time is a text, and it carries no object.
+        json.dumps(
+            {
+                "id": "evt_1",
+                "object": "v2.core.event",
+                "type": "v1.billing.meter.error_report_triggered",
+                "created": "2026-03-01T12:00:00.000Z",
+                "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/…"},
+            }
+        ).encode(),
+        json.dumps({"object": "v2.core.event", "type": "payment_intent.succeeded"}).encode(),
+        b'{"type": "invoice.paid"}',
+        b'{"type": "customer.updated", "created": "now", "data": []}',
     ],
 )
 def test_what_is_not_ours_is_taken_and_left_alone(alone: Stripe, body: bytes) -> None:
     assert alone.parse_callback(signed(body), body, NOW) == []
+
+
+def test_a_byte_order_mark_is_not_minded(alone: Stripe) -> None:
+    body = b"\xef\xbb\xbf" + GENUINE
+
+    (found,) = alone.parse_callback(signed(body), body, NOW)
+
+    assert (found.event_id, found.may_be_foreign) == ("evt_1", False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "is_told"),
+    [
+        ("refund.created", {"metadata": {"ordercast_ref": "r" * 32}}, True),
+        ("refund.created", {"metadata": {}}, False),
+        ("charge.refunded", {"metadata": {"ordercast_ref": "m" * 32}}, True),
+        ("charge.refunded", {"metadata": None}, False),
+        ("charge.dispute.created", {}, False),
+    ],
+)
+def test_whether_a_refund_or_a_dispute_is_ours_is_not_always_told(
+    alone: Stripe, kind: str, data: dict[str, Any], is_told: bool
+) -> None:
+    body = event(kind, id="xx_1", payment_intent="pi_1", **data)
+
+    (found,) = alone.parse_callback(signed(body), body, NOW)
+
+    assert found.may_be_foreign is not is_told
 
 
 @pytest.mark.parametrize(
