@@ -139,7 +139,7 @@ class Environment(BaseSettings):
     ORDERCAST_HOSTS: Names = Field(
         ["localhost", "127.0.0.1", "[::1]"],
         examples=["pay.example.com,pay2.example.com"],
-        description="Host names that are answered. Pages of theirs may use their visitors' sessions.",
+        description="Host names that are answered.",
     )
     ORDERCAST_ORIGINS: Annotated[Names, AfterValidator(_origins)] = Field(
         [],
@@ -149,7 +149,7 @@ class Environment(BaseSettings):
     ORDERCAST_PUBLIC_URL: HttpUrl = Field(
         "http://127.0.0.1:8000",
         examples=["https://pay.example.com"],
-        description="Where customers and providers reach the web processes.",
+        description="Where customers and providers reach the web processes. Only pages from there may use sessions.",
     )
     ORDERCAST_SHOP_NAME: Annotated[str, Field(max_length=60)] = Field(
         "Ordercast",

@@ -5,28 +5,65 @@ credentials, and `auth.access_of` looks for a session only where the page is our
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http.request import validate_host
 
 Headers = list[tuple[bytes, bytes]]
 
 ANY = "*"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PORTS = {"http": 80, "https": 443}
 _MAX_AGE = 7_200  # seconds; Chromium keeps a preflight's answer no longer
 
 
 def is_own(headers: Mapping[bytes, str]) -> bool:
-    """Whether the request comes from a page of ours, or from no page at all (only browsers name an origin)."""
+    """Whether the request comes from a page of ours, or from no page at all (only browsers name an origin).
+
+    Ours is what `ORDERCAST_PUBLIC_URL` says: scheme, name and port. Another port of this machine, or another name under
+    the same domain, is another site.
+    """
     origin = headers.get(b"origin")
     if origin is None:
         return True
-    parts = urlsplit(origin)
-    is_same = parts.netloc.lower() == headers.get(b"host", "").lower()
-    return bool(parts.hostname) and (
-        is_same or validate_host(parts.hostname or "", settings.ALLOWED_HOSTS)
-    )
+    own = _own(settings.ORDERCAST_PUBLIC_URL)
+    origin = origin.lower()
+    if origin in own.origins:
+        return True
+    # On one's own machine the port may be another one than the public address says: a tunnel, or a test.
+    return own.is_loopback and origin in _loopback_origins(headers.get(b"host", "").lower())
+
+
+class _Own(NamedTuple):
+    origins: frozenset[str]
+    is_loopback: bool
+
+
+@lru_cache(maxsize=8)
+def _own(public_url: str) -> _Own:
+    parts = urlsplit(public_url.lower())
+    is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    names = _LOOPBACK if is_loopback else (parts.hostname or "",)
+    return _Own(frozenset(_origin(parts.scheme, name, parts.port) for name in names), is_loopback)
+
+
+@lru_cache(maxsize=64)
+def _loopback_origins(host: str) -> frozenset[str]:
+    """The origin of the pages at a `Host` of this machine."""
+    try:
+        parts = urlsplit(f"http://{host}")
+        known = parts.hostname in _LOOPBACK and parts.netloc == host
+        return frozenset({_origin("http", parts.hostname or "", parts.port)} if known else ())
+    except ValueError:
+        return frozenset()
+
+
+def _origin(scheme: str, name: str, port: int | None) -> str:
+    """As a browser writes it (RFC 6454, 6.2): without the scheme's own port."""
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}" + (f":{port}" if port not in {None, _PORTS.get(scheme)} else "")
 
 
 def is_welcome(headers: Mapping[bytes, str]) -> bool:

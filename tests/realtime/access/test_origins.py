@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from orders import access
 from orders.models import Order
+from realtime.access import origins
 from tests.builders import an_order
 from tests.realtime.conftest import in_thread
 from tests.realtime.serving import Server, page
@@ -138,3 +139,91 @@ async def test_a_named_site_does_not_ride_on_its_visitors_cookies(server: Server
 
     assert streamed.status_code == 401
     assert read.status_code == 401
+
+
+def is_own(origin: str, host: str) -> bool:
+    return origins.is_own({b"origin": origin, b"host": host})
+
+
+PUBLIC = "https://pay.example.com"
+OTHERS = [
+    "http://pay.example.com",
+    "https://pay.example.com:8443",
+    "https://blog.example.com",
+    "https://example.com",
+    "https://pay.example.com.evil.example",
+    "https://pay.example.com/",
+    "https://pay.example.com@evil.example",
+    "http://localhost",
+    "http://127.0.0.1:8000",
+    "https://127.0.0.1",
+    "null",
+    "",
+    "https://[",
+]
+
+
+class TestWhichPagesAreOurs:
+    def test_the_public_address_and_no_other(self, settings: Settings) -> None:
+        settings.ORDERCAST_PUBLIC_URL = PUBLIC
+        settings.ALLOWED_HOSTS = [".example.com"]
+
+        assert is_own(PUBLIC, "pay.example.com")
+        assert is_own("HTTPS://Pay.Example.com", "pay.example.com")
+        assert [each for each in OTHERS if is_own(each, "pay.example.com")] == []
+        # Also where the request itself came to another of our names.
+        assert not is_own("https://blog.example.com", "blog.example.com")
+        assert not is_own("http://127.0.0.1:8000", "127.0.0.1:8000")
+
+    @pytest.mark.parametrize(
+        ("public", "origin"),
+        [
+            ("https://pay.example.com:443", PUBLIC),
+            ("https://pay.example.com:8443", f"{PUBLIC}:8443"),
+            ("http://pay.example.com", "http://pay.example.com"),
+        ],
+    )
+    def test_its_port_is_written_as_browsers_do(
+        self, settings: Settings, public: str, origin: str
+    ) -> None:
+        settings.ORDERCAST_PUBLIC_URL = public
+
+        assert is_own(origin, "pay.example.com")
+
+    @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+    def test_the_demo_by_each_of_its_machines_names(self, settings: Settings, name: str) -> None:
+        settings.ORDERCAST_PUBLIC_URL = "http://127.0.0.1:8000"
+
+        assert is_own(f"http://{name}:8000", f"{name}:8000")
+        assert is_own(f"http://{name}:9000", f"{name}:9000")  # through a tunnel
+        assert not is_own(f"http://{name}:9999", f"{name}:8000")
+        assert not is_own(f"https://{name}:8000", f"{name}:8000")
+        assert not is_own(f"http://{name}", f"{name}:8000")
+        assert not is_own("http://evil.example:8000", "evil.example:8000")
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+async def test_a_page_of_another_port_does_not_ride_on_its_visitors_cookies(
+    server: Server, shift: int
+) -> None:
+    def staff() -> dict[str, str]:
+        user = User.objects.create_superuser("ada")
+        client = Client()
+        client.force_login(user)
+        return {"Cookie": f"sessionid={client.cookies['sessionid'].value}"}
+
+    cookies, ref = await in_thread(staff), (await in_thread(an_order)).ref
+    foreign = {**cookies, "Origin": f"http://127.0.0.1:{server.port + shift}"}
+    paths = ["/board/stream", *(f"/api/orders/{ref}{each}" for each in ("", "/events", "/stream"))]
+
+    answers = [(await answer(server, "GET", path, **foreign)).status_code for path in paths]
+    with pytest.raises(InvalidStatus) as refused:
+        async with page(server, f"{ref}/", headers=foreign):
+            pass
+
+    assert answers == [401] * 4
+    assert refused.value.response.status_code == 403
+    own = {**cookies, "Origin": server.url}
+    assert [(await answer(server, "GET", path, **own)).status_code for path in paths] == [200] * 4
+    async with page(server, f"{ref}/", headers=own) as watching:
+        await watching.synced()
