@@ -85,9 +85,9 @@ WHITENOISE_USE_FINDERS = (
 )
 LOGIN_URL = "admin:login"
 
-# HTTPS wherever the public address says so. The proxy in front must set X-Forwarded-Proto.
+# HTTPS wherever the public address says so. X-Forwarded-Proto is read by the server alone, and only of a proxy that is
+# trusted (--forwarded-allow-ips): Django's SECURE_PROXY_SSL_HEADER would believe anybody's.
 _HTTPS = ENV.ORDERCAST_PUBLIC_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 SECURE_SSL_REDIRECT = _HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS

@@ -21,6 +21,7 @@ from backend.up import command_line
 
 COMPOSE = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+NETWORK: dict[str, Any] = COMPOSE["networks"]["default"]
 WEB: dict[str, str] = SERVICES["web"]["environment"]
 DOCKERFILE = (BASE_DIR / "Dockerfile").read_text()
 OURS = [name for name, service in SERVICES.items() if service.get("build")]
@@ -75,8 +76,8 @@ def test_the_worker_runs_as_it_does_in_one_terminal() -> None:
 @pytest.mark.parametrize(
     ("whose", "client"),
     [
-        ("172.18.0.1", "198.51.100.9"),  # the gateway of a network that compose makes
-        ("192.168.48.1", "198.51.100.9"),  # where it goes when those have run out
+        ("172.31.77.1", "198.51.100.9"),  # the gateway of compose's network
+        ("172.31.77.9", "172.31.77.9"),  # another container
         ("203.0.113.7", "203.0.113.7"),  # somebody who has no business to say whom he speaks for
     ],
 )
@@ -85,6 +86,7 @@ async def test_web_believes_what_stands_in_front_of_its_container_and_nobody_els
 ) -> None:
     default = re.fullmatch(r"\$\{FORWARDED_ALLOW_IPS:-(.+)\}", WEB["FORWARDED_ALLOW_IPS"])
     assert default
+    assert default[1] == NETWORK["ipam"]["config"][0]["gateway"]
     seen: list[str] = []
 
     async def application(scope: Any, *_: Any) -> None:
