@@ -22,4 +22,4 @@ COPY locale ./locale
 RUN python -m compileall -q .
 USER ordercast
 EXPOSE 8000
-CMD ["uvicorn", "backend.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--http", "backend.server.http_protocol:HttpProtocol", "--ws", "backend.server.http_protocol:WebSocketProtocol", "--ws-max-size", "1048576", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "20", "--no-access-log", "--proxy-headers"]
+CMD ["uvicorn", "backend.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--http", "backend.server.http_protocol:HttpProtocol", "--ws", "backend.server.websocket_protocol:WebSocketProtocol", "--ws-max-size", "1048576", "--ws-per-message-deflate", "false", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "20", "--no-access-log", "--proxy-headers"]

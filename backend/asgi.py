@@ -11,7 +11,7 @@ django.setup(set_prefix=False)
 # After Django is set up: what follows imports models.
 from backend.config import provider_accounts  # noqa: E402
 from backend.http.django_handlers import Callbacks, Pages  # noqa: E402
-from backend.http.gateway import Doors  # noqa: E402
+from backend.http.gateway import Gateway  # noqa: E402
 from realtime import lifespan, routing  # noqa: E402
 from realtime.access import log_redaction  # noqa: E402
 
@@ -36,4 +36,4 @@ async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
             raise ValueError(f"no application for scope type {other!r}")
 
 
-application = Doors(_inner)
+application = Gateway(_inner)

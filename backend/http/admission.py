@@ -1,10 +1,10 @@
-"""What is refused before any application is asked: hosts that are not served, foreign pages, and who knocks too often.
+"""What is refused before any application is asked: hosts that are not served, foreign pages, and who asks too often.
 
 Each refusal says what was wrong, as problem+json.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,9 @@ Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 
+_ONCE = {b"host", b"authorization", b"origin", b"content-type", b"content-length"}
+
+
 class Refused(Exception):
     """`status` and `code` are the answer's; the text says what would be right."""
 
@@ -28,12 +31,42 @@ class Refused(Exception):
         self.status, self.code, self.headers = status, code, headers
 
 
+def check_head(scope: Scope) -> None:
+    """For every request but those that `check_host` is enough for, whose headers are known to come once."""
+    _check_repeated(scope["headers"])
+    check_host(next((v.decode("latin-1") for n, v in scope["headers"] if n == b"host"), ""))
+
+
+def _check_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Of two of these each reader might believe another one: a proxy the first, an application the last."""
+    names = [name for name, _ in headers if name in _ONCE]
+    if len(names) > len(set(names)):
+        twice = ", ".join(sorted({name.decode() for name in names if names.count(name) > 1}))
+        raise Refused(
+            400, "repeated_header", f"A request has at most one of these headers: {twice}."
+        )
+
+
 def check_host(host: str) -> None:
     """Or a name that an attacker lets point here would be believed. Django says so too, with a traceback each time."""
     if not _is_served(host, tuple(settings.ALLOWED_HOSTS)):
         raise Refused(
             400, "bad_host", "This host is not served here; ORDERCAST_HOSTS names those that are."
         )
+
+
+def of_a_served_host(scope: Scope) -> Scope:
+    """The same request, asked by a name that is served.
+
+    For probes: whoever looks after this process asks it by its address. RFC 9112 (3.2) wants a host all the same.
+    """
+    _check_repeated(scope["headers"])
+    others = [header for header in scope["headers"] if header[0] != b"host"]
+    if len(others) == len(scope["headers"]) and scope.get("http_version", "1.1") == "1.1":
+        raise Refused(400, "bad_host", "A request has a Host header.")
+    served = settings.ALLOWED_HOSTS[0].lstrip(".")
+    name = b"localhost" if served == "*" else served.encode()
+    return {**scope, "headers": [(b"host", name), *others]}
 
 
 @lru_cache(maxsize=128)

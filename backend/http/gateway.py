@@ -15,6 +15,7 @@ from urllib.parse import quote
 import structlog
 from django.conf import settings
 
+from backend.http import health
 from backend.http.admission import (
     Message,
     Refused,
@@ -22,9 +23,11 @@ from backend.http.admission import (
     Send,
     admit_handshake,
     answer,
+    check_head,
     check_host,
     check_origin,
     deny,
+    of_a_served_host,
 )
 from realtime import routing
 from realtime.access import origins
@@ -64,7 +67,7 @@ _HEADERS = {
 }
 
 
-class Doors:
+class Gateway:
     """The outermost ASGI application."""
 
     def __init__(self, application: Application) -> None:
@@ -91,7 +94,7 @@ class Doors:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             admit_handshake(_address(scope))  # first: to refuse somebody is work as well
-            check_host(_header(scope, b"host"))
+            check_head(scope)
             check_origin(origins.decoded(scope["headers"]))
         except Refused as refused:
             await receive()
@@ -99,10 +102,10 @@ class Doors:
         else:
             await self._application(scope, receive, send)
 
-    def newcomer(
+    def fast_accept(
         self, target: str, headers: Mapping[bytes, str], subprotocols: list[str], address: str
     ) -> Newcomer | None:
-        """Whom a handshake brings, if it asks for a socket of orders and no door is closed to it.
+        """What a handshake comes to, if it asks for a socket of orders and is admitted.
 
         None: it has to come through `__call__`, which finds the same and says so.
         """
@@ -122,7 +125,7 @@ class Doors:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             admit_handshake(_address(scope))
-            check_host(_header(scope, b"host"))
+            check_head(scope)
         except Refused as refused:
             await answer(send, refused)
         else:
@@ -136,7 +139,10 @@ class Doors:
         began = time.perf_counter()
         answering = _Answer(scope, send)
         try:
-            check_host(_header(scope, b"host"))
+            if scope["path"] in health.PROBES:
+                scope = of_a_served_host(scope)
+            else:
+                check_head(scope)
             guarded = _Body(scope, receive)
             await self._application(scope, guarded.receive, answering.send)
         except Refused as refused:
@@ -221,7 +227,7 @@ async def _preflight(scope: Scope, send: Send) -> None:
     """A browser asks before it sends a grant for a page of another site."""
     headers = origins.decoded(scope["headers"])
     try:
-        check_host(_header(scope, b"host"))
+        check_head(scope)
         check_origin(headers)
     except Refused as refused:
         await answer(send, refused)

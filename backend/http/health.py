@@ -21,6 +21,7 @@ from orders import access
 from orders.access import Kind
 from realtime.hub import local
 
+PROBES = ("/health/live", "/health/ready")  # answered whatever host they are asked by
 FRESH = 1.0  # seconds that an answer of the parts serves
 SILENT = 3.0  # seconds after which a database that says nothing counts as away
 OK = "ok"

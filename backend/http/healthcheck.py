@@ -3,7 +3,6 @@
 python -I -S backend/http/healthcheck.py http://127.0.0.1:8000/health/ready
 """
 
-import os
 import sys
 import urllib.request
 from contextlib import suppress
@@ -11,12 +10,9 @@ from contextlib import suppress
 
 def answers(url: str, timeout: float = 2.0) -> bool:
     """Whether `url` is answered with 200."""
-    # Asked by an address of this machine, web must still hear one of the names that it answers to.
-    host = os.environ.get("ORDERCAST_HOSTS", "").split(",")[0].strip().lstrip(".")
-    request = urllib.request.Request(url, headers={"Host": host} if host else {})  # noqa: S310 — ours, http
     # A proxy in the environment has no business between us and our own ports.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with suppress(OSError), opener.open(request, timeout=timeout) as response:
+    with suppress(OSError), opener.open(url, timeout=timeout) as response:
         return bool(response.status == 200)
     return False
 

@@ -1,11 +1,10 @@
-"""Sockets of orders without ASGI: the application says at the handshake whom it brings, and hears what is said at once.
+"""WebSockets of orders accepted without ASGI: the application judges the handshake inline, and gets messages by a call.
 
 A socket that uvicorn opens has a task, a queue and a parser from its first moment: half of the time that a page costs
-which comes back, and half of the memory that it then takes. Here there is none of it until the client speaks, and then
-the parser alone. Whatever is unusual about a handshake, and whoever is not welcome, goes uvicorn's way.
+which comes back, and half of the memory that it then takes. Here there is none of it until the client sends something,
+and then the parser alone. Whatever is unusual about a handshake, and whatever is refused, goes uvicorn's way.
 
-Knows uvicorn's and websockets' insides, as `backend.server.websocket_protocol` does;
-`tests/backend/server/test_http_protocol.py` says when they have changed.
+Knows uvicorn's and websockets' insides: docs/internals.md.
 """
 
 import asyncio
@@ -21,13 +20,13 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from backend.server import upgrade
-from backend.server.websocket_protocol import WebSocketProtocol
+from backend.server.websocket_protocol import WebSocketProtocol, parse_frames
 
 Client = tuple[str, int] | None
 
 
-class _Unspoken:
-    """Stands where websockets keeps its state, as long as the client says nothing but that it is there."""
+class _NothingReceived:
+    """Stands where websockets keeps its state, as long as the client has sent nothing but pongs."""
 
     state, extensions = OPEN, ()
 
@@ -41,15 +40,15 @@ class _Unspoken:
         return self._to_send
 
 
-_UNSPOKEN = _Unspoken()  # the same for all
+_NOTHING_RECEIVED = _NothingReceived()  # the same for all
 _WRITABLE = asyncio.Event()  # for every socket that nothing waits for
 _WRITABLE.set()
 # How a masked one begins (RFC 6455, 5.2) that has the four bytes which uvicorn puts into a ping.
 _PONG = b"\x8a\x84"
 
 
-class AtOnceProtocol(WebSocketProtocol):
-    """One socket, opened by `opened`."""
+class FastAcceptProtocol(WebSocketProtocol):
+    """One socket, opened by `accept`."""
 
     # What uvicorn gives each socket at its beginning.
     handshake_initiated = handshake_complete = True
@@ -60,10 +59,10 @@ class AtOnceProtocol(WebSocketProtocol):
     ping_sent_at = last_ping_rtt = 0.0
     request = response = None  # type: ignore[assignment] # nobody reads them
     curr_msg_data_type = "bytes"
-    conn: Any = _UNSPOKEN
+    conn: Any = _NOTHING_RECEIVED
     writable = _WRITABLE
 
-    def __init__(self, http: Any, newcomer: Any) -> None:
+    def __init__(self, http: Any, accepted: Any) -> None:
         # Not uvicorn's own: it makes all that is put off here.
         self.config, self.loop, self.logger = http.config, http.loop, http.logger
         self.transport, self.connections = http.transport, http.connections
@@ -76,54 +75,56 @@ class AtOnceProtocol(WebSocketProtocol):
         self.frames = []
         self.connections.add(self)
         self.queue: Any = self  # of which uvicorn knows only `put_nowait`
-        self._context = newcomer.context
-        self._socket: Any = None  # whoever is sent off as he comes in has none
-        self._socket = newcomer.come_in(self.send)
+        self._context = accepted.context
+        self._socket: Any = None  # one that is closed while it opens has none
+        self._socket = accepted.come_in(self.send)
         self.start_keepalive()
 
     def put_nowait(self, message: Any) -> None:
-        """A message for the application, as ASGI has it: here it is heard."""
+        """A message for the application, as ASGI has it, handed over by a call."""
         if self._socket is None:
             return
         if message["type"] == "websocket.disconnect":
-            # Also while it is hearing, if what it hears makes it close.
+            # Also from within `hear`, if what it hears makes it close.
             self._socket.connection.gone()
         else:
             self._context.run(self._socket.hear, message.get("text"))
 
-    def _speak(self) -> None:
-        if self.conn is _UNSPOKEN:
+    def _need_parser(self) -> None:
+        if self.conn is _NOTHING_RECEIVED:
             self.conn = ServerProtocol(
                 state=OPEN, max_size=self.config.ws_max_size, logger=self.logger
             )
+            parse_frames(self.conn)
 
     def data_received(self, data: bytes) -> None:
         is_pong = len(data) == len(_PONG) + 8 and data.startswith(_PONG)
-        if self.conn is _UNSPOKEN and self.pending_ping_payload is not None and is_pong:
+        is_awaited = self.pending_ping_payload is not None
+        if self.conn is _NOTHING_RECEIVED and is_awaited and is_pong:
             mask, payload = int.from_bytes(data[2:6]), int.from_bytes(data[6:])
             self.handle_pong(Frame(Opcode.PONG, (mask ^ payload).to_bytes(4)))
             return
-        self._speak()
+        self._need_parser()
         super().data_received(data)
 
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
-        self._speak()
+        self._need_parser()
         return super().send(message)
 
     def shutdown(self) -> None:
-        self._speak()
+        self._need_parser()
         super().shutdown()
 
     def send_keepalive_ping(self) -> None:
-        if self.conn is not _UNSPOKEN:
+        if self.conn is not _NOTHING_RECEIVED:
             super().send_keepalive_ping()
             return
-        self.conn = _Unspoken()
+        self.conn = _NothingReceived()
         super().send_keepalive_ping()
-        self.conn = _UNSPOKEN
+        self.conn = _NOTHING_RECEIVED
 
     def keepalive_timeout(self) -> None:
-        self._speak()
+        self._need_parser()
         super().keepalive_timeout()
 
     def pause_writing(self) -> None:
@@ -142,7 +143,7 @@ class AtOnceProtocol(WebSocketProtocol):
         self._socket = self.queue = None
 
 
-def opened(http: Any) -> AtOnceProtocol | None:
+def accept(http: Any) -> FastAcceptProtocol | None:
     """The socket that this handshake opens, which an HTTP protocol has parsed and which `is_plain`.
 
     None: nothing has been done, and it has to go uvicorn's way.
@@ -153,25 +154,25 @@ def opened(http: Any) -> AtOnceProtocol | None:
     if not is_usual or http.config.ws_per_message_deflate:
         return None
     target, offered = http.url.decode("ascii"), upgrade.subprotocols(headers)
-    came = _ask(http.config, target, headers, offered, http.client)
-    if came is None:
+    judged = _judge(http.config, target, headers, offered, http.client)
+    if judged is None:
         return None
-    newcomer, client = came
+    accepted, client = judged
     if http.logger.isEnabledFor(logging.INFO):
         # As uvicorn says it, but for the query.
         shown = f"{client[0]}:{client[1]}" if client else ""
         http.logger.info('%s - "WebSocket %s" [accepted]', shown, target.partition("?")[0])
-    switching = upgrade.switching(headers, http.server_state.default_headers, newcomer.subprotocol)
+    switching = upgrade.switching(headers, http.server_state.default_headers, accepted.subprotocol)
     http.transport.write(switching)
-    return AtOnceProtocol(http, newcomer)
+    return FastAcceptProtocol(http, accepted)
 
 
-def _ask(
+def _judge(
     config: Config, target: str, headers: Mapping[bytes, str], offered: list[str], client: Client
 ) -> tuple[Any, Client] | None:
-    """Whom the application takes this handshake for, and the client that a trusted proxy says it is."""
-    ask, proxied = _way(config)
-    if ask is None:
+    """What the application makes of this handshake, and the client that a trusted proxy says it is."""
+    fast_accept, proxied = _application(config)
+    if fast_accept is None:
         return None
     if proxied is not None and b"x-forwarded-for" in headers:
         forwarded = headers[b"x-forwarded-for"].encode("latin-1")
@@ -182,18 +183,18 @@ def _ask(
         }
         _run(proxied(scope, None, None))
         client = scope["client"]
-    newcomer = ask(target, headers, offered, client[0] if client else "")
-    return None if newcomer is None else (newcomer, client)
+    accepted = fast_accept(target, headers, offered, client[0] if client else "")
+    return None if accepted is None else (accepted, client)
 
 
 @lru_cache(maxsize=8)
-def _way(config: Config) -> tuple[Any, Any]:
-    """The application's `newcomer`, if it has one and nothing of uvicorn's but its proxy headers stands before it."""
+def _application(config: Config) -> tuple[Any, Any]:
+    """The application's `fast_accept`, if it has one and at most uvicorn's proxy headers stand before it."""
     application: Any = config.loaded_app
     if not isinstance(application, ProxyHeadersMiddleware):
-        return getattr(application, "newcomer", None), None
+        return getattr(application, "fast_accept", None), None
     alone = ProxyHeadersMiddleware(_nothing, config.forwarded_allow_ips or "127.0.0.1")
-    return getattr(application.app, "newcomer", None), alone
+    return getattr(application.app, "fast_accept", None), alone
 
 
 async def _nothing(*_: Any) -> None:

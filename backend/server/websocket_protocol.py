@@ -10,7 +10,7 @@ is then reset, and may not have read why. Here what still comes is thrown away u
 Knows uvicorn's and websockets' insides; `tests/backend/server/test_http_protocol.py` says when they have changed.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -20,9 +20,12 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
+from backend.server.frame_lengths import MinimalLengths
+
 MAX_LINE = 8_000  # bytes; longer ones, and more headers, are websockets' to refuse
 MAX_HEADERS = 100
-MAX_THROWN_AWAY = 4_000_000  # bytes, of a client that has been told to go
+MAX_THROWN_AWAY = 4_000_000  # bytes, of a client that was sent a close frame
+MAX_EARLY = 128 * 1024  # bytes of frames that a client sends before its handshake is answered
 # Pings, pongs and pieces of messages in a second: they cost as much as messages, which the application counts.
 MAX_SMALL = 100
 SMALL = 1_024  # bytes of a piece
@@ -49,6 +52,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _may_still_send: int | None = None  # bytes, once its frames have made no sense
     _small, _small_since = 0, 0.0
     _pong: bytes | None = None  # the last, where the client has not read what came before
+    _early = b""  # frames that came before the handshake was answered
+
+    def connection_made(self, transport: Any) -> None:
+        """uvicorn's way in: websockets parses the handshake, and then frames."""
+        super().connection_made(transport)
+        self.conn.reader = MinimalLengths()
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
 
     def open(self, http: Any) -> None:
         """Take over from the HTTP protocol that has parsed a handshake which `is_plain`."""
@@ -60,16 +71,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # The values were checked by httptools.
             found.set_insecure(name.decode("latin-1"), value.decode("latin-1"))
         # What follows the handshake are frames. The parser that would wait for a request holds it for ever.
-        self.conn.parser = _frames(self.conn)
-        next(self.conn.parser)
+        parse_frames(self.conn)
         self.handle_connect(Request(http.url.decode("ascii"), found))
 
     def start_keepalive(self) -> None:
         """The last thing that is done with a handshake that was accepted."""
         super().start_keepalive()
         self.request = self.response = None  # type: ignore[assignment] # 4 KB, and nobody reads them again
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
+        if self.handshake_initiated and not self.handshake_complete:
+            # A client must wait for the answer (RFC 6455, 4.1). What one sends that does not is not lost, and what it
+            # comes to is not written before the answer.
+            self._early += data
+            if len(self._early) > MAX_EARLY:
+                self.transport.abort()
+            return
         for start in range(0, len(data), SLICE):
             if self._may_still_send is not None:
                 self._throw_away(len(data) - start)
@@ -183,5 +203,8 @@ def _are_text(frames: Iterable[bytes]) -> bool:
     return True
 
 
-def _frames(conn: ServerProtocol) -> Generator[None, None, None]:
-    return Protocol.parse(conn)
+def parse_frames(conn: ServerProtocol) -> None:
+    """Let what comes from now on be frames."""
+    conn.reader = MinimalLengths()
+    conn.parser = Protocol.parse(conn)
+    next(conn.parser)

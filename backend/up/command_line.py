@@ -4,7 +4,6 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from backend.config.paths import BASE_DIR
 from backend.up import network
@@ -18,30 +17,11 @@ WORKER = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 BEAT = (*CELERY, "beat")
-# What a web process speaks; tests start theirs with the same. A frame may have 64 KB
-# (`realtime.protocol.messages`). Up to 1 MB it is refused in words; what is larger is thrown away as it
-# comes: close 1009.
-WIRE: dict[str, Any] = {
-    "http": "backend.server.http_protocol:HttpProtocol",
-    "ws": "backend.server.http_protocol:WebSocketProtocol",
-    "ws_max_size": 1_048_576,
-    "ws_per_message_deflate": False,
-}
-
 
 # Not read where `up` runs the demo. What libraries read by themselves counts too: libpq, uvicorn and Celery.
 _FOR_OTHERS = {"DATABASE_URL", "VALKEY_URL", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
 _FOR_OTHERS_PREFIXES = ("PG", "UVICORN_", "CELERY_")
 left_out: list[str] = []  # names that were there
-
-
-def wire_words() -> list[str]:
-    """`WIRE` as words of uvicorn's command line."""
-    return [
-        word
-        for name, value in WIRE.items()
-        for word in (f"--{name.replace('_', '-')}", "false" if value is False else str(value))
-    ]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from django.db import Error, connection
 from backend.config.variables import Environment
 from backend.http import healthcheck
 from backend.management.commands.prepare import DEMO_LOGIN
+from backend.server.options import uvicorn_arguments
 from backend.settings import ENV
 from backend.up import command_line, embedded, network, preflight, readiness
 from backend.up.child import EmbeddedError, Server
@@ -149,7 +150,7 @@ def _command(part: str, options: Mapping[str, Any]) -> list[str]:
         "web": [
             *("-m", "uvicorn", "backend.asgi:application", "--host", options["host"]),
             *("--port", str(options["port"]), "--timeout-graceful-shutdown", "3"),
-            *command_line.wire_words(),
+            *uvicorn_arguments(),
             *("--log-level", level, "--no-access-log"),
         ],
         "worker": [*command_line.WORKER, "--loglevel", level],

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.up import command_line
+from backend.server.options import uvicorn_arguments
 from tests.fuzz.machines import BRIEFLY, Amounts, run
 from tests.fuzz.target import Target
 from tests.ports import free_port
@@ -25,7 +25,7 @@ def target(
     """A web process as `manage.py up` starts one. Its provider is away."""
     port, log = free_port(), tmp_path / "log"
     command = [sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)]
-    command += command_line.wire_words()
+    command += uvicorn_arguments()
     environment = {**child_environment, "ORDERCAST_HOUSE_URL": "http://127.0.0.1:1"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)

@@ -19,7 +19,7 @@ from django.conf import settings
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from backend.up import command_line
+from backend.server import options
 from tests.ports import free_port
 from tests.waiting import eventually, eventually_async
 
@@ -40,7 +40,7 @@ class Server:
             lifespan="on",
             log_config=None,
             timeout_graceful_shutdown=1,
-            **command_line.WIRE,
+            **options.UVICORN_OPTIONS,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -89,7 +89,7 @@ class ServerProcess:
             str(self.port),
         ]
         self.process = subprocess.Popen(
-            [*command, *command_line.wire_words(), "--timeout-graceful-shutdown", "3"],
+            [*command, *options.uvicorn_arguments(), "--timeout-graceful-shutdown", "3"],
             cwd=ROOT,
             env=self._environment,
             stdout=self.log,

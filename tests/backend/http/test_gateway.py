@@ -47,7 +47,7 @@ class Asked:
         self.body, self.sent, self.has_arrived = body or [b""], list[dict[str, Any]](), False
 
     def __call__(self) -> "Asked":
-        async_to_sync(gateway.Doors(self._application))(self.scope, self._receive, self._send)
+        async_to_sync(gateway.Gateway(self._application))(self.scope, self._receive, self._send)
         return self
 
     @property

@@ -1,502 +1,327 @@
-"""The wire: handshakes are answered as uvicorn itself would, and let go; what is too large is not even read."""
+"""HTTP/1.1 on a connection: what may come when, how much of it, and in which order it is answered."""
 
-import asyncio
-import gc
-import json
-import logging
-import re
 import socket
-import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from django.conf import settings
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.server import ServerState
-from websockets.exceptions import ConnectionClosed
-from websockets.protocol import Protocol
-from websockets.server import ServerProtocol
 
-from backend.server import http_protocol
-from backend.server.fast_accept import AtOnceProtocol
-from backend.server.http_protocol import HttpProtocol
-from backend.server.websocket_protocol import WebSocketProtocol
-from backend.up import command_line
-from orders.models import Order
-from realtime.endpoints.session import OrderSocket
-from realtime.hub import local
-from realtime.hub.connection import Connection
-from realtime.hub.topic import Subscription
-from realtime.pubsub.names import order_topic
-from tests.realtime import serving
-from tests.realtime.conftest import announce, grow, padded
-from tests.realtime.serving import Page, Server, page, socket_that_holds_little
-from tests.waiting import eventually, eventually_async
+from backend.server import bounded_http
+from tests.backend.server.raw import exchange, read_all, read_until, statuses
+from tests.people import SERVICE
+from tests.realtime.serving import Server
 
-KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
-GOOD = {
-    "start": "GET /ws/orders/ HTTP/1.1",
-    "host": "Host: 127.0.0.1",
-    "upgrade": "Upgrade: websocket",
-    "connection": "Connection: Upgrade",
-    "key": KEY,
-    "version": "Sec-WebSocket-Version: 13",
-}
-HANDSHAKES = {
-    "a good one": {},
-    "of one order": {"start": f"GET /ws/orders/{'0' * 32}/?version=1&epoch=x HTTP/1.1"},
-    "a bad token": {"start": "GET /ws/orders/?token=no HTTP/1.1"},
-    "a subprotocol among others": {"more": "Sec-WebSocket-Protocol: other, orders.v1"},
-    "only other subprotocols": {"more": "Sec-WebSocket-Protocol: other,another"},
-    "subprotocols in two lists": {
-        "more": "Sec-WebSocket-Protocol: other\r\nSec-WebSocket-Protocol: orders.v1"
-    },
-    "subprotocols that make no sense": {"more": "Sec-WebSocket-Protocol: a b, ,"},
-    "no word for a subprotocol": {"more": "Sec-WebSocket-Protocol: "},
-    "an extension": {"more": "Sec-WebSocket-Extensions: permessage-deflate"},
-    "an extension that makes no sense": {"more": "Sec-WebSocket-Extensions: ;;"},
-    "keep-alive as well": {"connection": "Connection: keep-alive, Upgrade"},
-    "in other letters": {"connection": "connection: upgrade", "upgrade": "UPGRADE: WebSocket"},
-    "connection twice": {"more": "Connection: keep-alive"},
-    "connection with nonsense": {"connection": "Connection: Upgrade;x"},
-    "two upgrades": {"upgrade": "Upgrade: websocket, h2c"},
-    "another version": {"version": "Sec-WebSocket-Version: 8"},
-    "no version": {"version": ""},
-    "no key": {"key": ""},
-    "two keys": {"more": KEY},
-    "a key that is none": {"key": "Sec-WebSocket-Key: short"},
-    "a key of fifteen bytes": {"key": "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"},
-    "a key of seventeen bytes": {"key": "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTE="},
-    "a key with bits left over": {"key": "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="},
-    "two versions": {"version": "Sec-WebSocket-Version: 13, 8"},
-    "a post": {"start": "POST /ws/orders/ HTTP/1.1"},
-    "http 1.0": {"start": "GET /ws/orders/ HTTP/1.0"},
-    "another upgrade": {"upgrade": "Upgrade: h2c"},
-    "no upgrade wanted": {"connection": "Connection: close"},
-    "beyond ascii": {"more": "Cookie: caf\xe9=1"},
-    "an address beyond ascii": {"start": "GET /ws/orders/\xe9/ HTTP/1.1"},
-    "an order that makes no sense": {"start": "GET /ws/orders/%2e%2e/ HTTP/1.1"},
-    "no such address": {"start": "GET /ws/nothing/ HTTP/1.1"},
-    "another host": {"host": "Host: evil.example"},
-    "two hosts": {"more": "Host: evil.example"},
-    "a page of ours": {"more": "Origin: http://localhost"},
-    "another page": {"more": "Origin: https://evil.example"},
-    "two pages": {"more": "Origin: http://localhost\r\nOrigin: https://evil.example"},
-}
-# To these uvicorn says nothing, and holds the connection for as long as the client likes.
-UNANSWERED = {
-    "a body": {"more": "Content-Length: 5", "after": "hello"},
-    "a body in pieces": {"more": "Transfer-Encoding: chunked", "after": "0\r\n\r\n"},
-    "a long line": {"more": f"Cookie: {'x' * 9_000}"},
-    "a long address": {"start": f"GET /ws/orders/?token={'x' * 9_000} HTTP/1.1"},
-    "many headers": {"more": "\r\n".join(f"X-{number}: x" for number in range(150))},
-}
+HOST = b"Host: 127.0.0.1\r\n"
+END = b"Connection: close\r\n\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n"
+STREAM = f"GET /api/orders/{'0' * 32}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
+POST = b"POST /api/orders HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKED_LAST = POST + b"Transfer-Encoding: chunked\r\n" + END
+ORDER = b'{"amount": 1250, "currency": "EUR"}'
+LINE = b"X-Padding: " + b"x" * 4_000 + b"\r\n"
+MUCH = 40  # of those lines: more than a head may have
 
 
-DATE = re.compile(r"(?i)date: |x-request-id: ")
+def chunk(data: bytes, extension: bytes = b"") -> bytes:
+    return b"%x%s\r\n%s\r\n" % (len(data), extension, data)
 
 
-def answer(server: Server, changes: dict[str, str]) -> str:
-    """What is said to a handshake, without the time and without frames."""
-    lines = {**GOOD, **changes}
-    after = lines.pop("after", "")
-    head = "\r\n".join(line for line in lines.values() if line) + "\r\n\r\n" + after
-    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
-        client.sendall(head.encode("latin-1"))
-        said = b""
-        try:
-            while not is_whole(said) and (data := client.recv(65_536)):
-                said += data
-        except TimeoutError:
-            pytest.fail(f"no end of the answer to {changes}: {said!r}")
-    status, *rest = said.decode("latin-1").split("\r\n")
-    if " 404 " in status:
-        return status  # one of Django's pages, no two of which are the same
-    if " 101 " in status:
-        rest = rest[: rest.index("")]
-    return "\n".join([status, *sorted(each.lower() for each in rest if not DATE.match(each))])
+class TestWhatFollowsTheHead:
+    """Nothing that comes later is taken for the head, and nothing of it is without a bound."""
 
+    def test_a_trailer_does_not_authenticate(self, start_server: Callable[..., Server]) -> None:
+        token = f"Authorization: Bearer {SERVICE}\r\n".encode()
 
-def is_whole(said: bytes) -> bool:
-    head, found, body = said.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)content-length: (\d+)", head)
-    return bool(found) and (
-        b" 101 " in head or (length is not None and len(body) >= int(length[1]))
+        said = exchange(
+            start_server(), CHUNKED_LAST + chunk(ORDER) + b"0\r\n" + token + b"\r\n", ends=False
+        )
+
+        assert statuses(said) == [401]
+
+    def test_trailers_are_no_headers_of_the_next_request_either(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        token = f"Authorization: Bearer {SERVICE}\r\n".encode()
+        body = chunk(ORDER) + b"0\r\n" + token + b"\r\n"
+        plain = POST + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(ORDER) + ORDER
+
+        said = exchange(start_server(), CHUNKED + body + plain, ends=False)
+
+        assert statuses(said) == [401, 401]
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            chunk(b"{") + b"0\r\n" + LINE * MUCH,
+            chunk(b"{") + b"0\r\nX-Padding: " + b"x" * 4_000 * MUCH,
+            chunk(b"{") + b"0\r\n" + b"x" * 4_000 * MUCH,
+            chunk(b"{") + b"1;" + b"x" * 4_000 * MUCH,
+            chunk(b"{", b";" + b"x" * 4_000) * MUCH,
+        ],
+        ids=["trailers", "one trailer", "the name of one", "an extension", "extensions"],
     )
+    def test_what_surrounds_chunks_is_bounded_as_a_head_is(
+        self, start_server: Callable[..., Server], more: bytes
+    ) -> None:
+        said = exchange(start_server(), CHUNKED + more, ends=False)
+
+        assert statuses(said) == [431]
+
+    def test_a_body_may_come_byte_by_byte(self, start_server: Callable[..., Server]) -> None:
+        body = b"".join(chunk(b" ") for _ in range(50_000)) + b"0\r\n\r\n"
+
+        said = exchange(start_server(), CHUNKED + body + POST + END, ends=False)
+
+        assert 431 not in statuses(said)
+
+    def test_trailers_without_end_take_no_memory(self, start_server: Callable[..., Server]) -> None:
+        server = start_server()
+        with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+            client.sendall(CHUNKED + chunk(b"{") + b"0\r\n")
+            sent = 0
+            with suppress(ConnectionError):
+                while sent < 100_000_000:
+                    client.sendall(LINE * 16)
+                    sent += len(LINE) * 16
+        # What the system's buffers take, and no more.
+        assert sent < 20_000_000
 
 
-@pytest.fixture
-def both(
-    start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> tuple[Server, Server]:
-    """A server with our wire, and one with uvicorn's own sockets."""
-    ours = start_server()
-    monkeypatch.setattr(command_line, "WIRE", {**command_line.WIRE, "ws": "websockets-sansio"})
-    return ours, start_server()
+class TestHeads:
+    def test_one_that_is_too_large_is_refused(self, start_server: Callable[..., Server]) -> None:
+        said = exchange(start_server(), LIVE[:-2] + LINE * MUCH, ends=False)
+
+        assert statuses(said) == [431]
+
+    def test_one_that_follows_a_large_body_in_one_segment_is_its_own(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        stream = STREAM + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000
+
+        said = exchange(start_server(), stream + LIVE[:-2] + END, ends=False)
+
+        assert statuses(said) == [401, 200]
+
+    @pytest.mark.parametrize(
+        ("fields", "body"),
+        [
+            (b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+            (b"Content-Length: 1\r\nContent-Length: 2\r\n", b"xx"),
+            (b"Content-Length: 1\r\nContent-Length: 1\r\n", b"x"),
+            (b"Content-Length: +1\r\n", b"x"),
+            (b"Content-Length: 1, 1\r\n", b"x"),
+            (b"Transfer-Encoding: identity\r\n", b""),
+            (b"Transfer-Encoding: chunked, gzip\r\n", b""),
+            (b"Transfer-Encoding: chunked\r\n", b"1 \r\nx\r\n0\r\n\r\n"),
+            (b"Transfer-Encoding: chunked\r\n", b"1\nx\n0\n\n"),
+            (b"X-A: 1\r\n folded\r\n", b""),
+            (b"X-A : 1\r\n", b""),
+            (b"X-A: 1\nX-B: 2\r\n", b""),
+            (b"X-A: a\rb\r\n", b""),
+            (b"X-A: a\x00b\r\n", b""),
+            (b"Host: 127.0.0.1\r\n", b""),
+            (b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n", b""),
+        ],
+        ids=[
+            "length and chunks", "two lengths", "the same length twice", "a length with a sign",
+            "a list of lengths", "an encoding that ends nothing", "chunked and not last",
+            "a blank behind a chunk's size", "chunks by bare LF", "a folded line",
+            "a blank before the colon", "bare LF", "bare CR", "NUL", "two hosts", "two tokens",
+        ],
+    )  # fmt: skip
+    def test_one_that_two_readers_may_understand_differently_is_refused(
+        self, start_server: Callable[..., Server], fields: bytes, body: bytes
+    ) -> None:
+        head = b"GET /board/login HTTP/1.1\r\n" + HOST + fields + END
+
+        assert statuses(exchange(start_server(), head + body, ends=False)) == [400]
+
+    @pytest.mark.parametrize(
+        ("line", "status"),
+        [
+            (b"GET /health/live HTTP/2.0", 505),
+            (b"GET /health/live HTTP/1.7", 400),
+            (b"CONNECT 127.0.0.1:80 HTTP/1.1", 400),
+            (b"GET ftp://127.0.0.1/health/live HTTP/1.1", 400),
+            (b"GET http://a@127.0.0.1/health/live HTTP/1.1", 400),
+            (b"GET health/live HTTP/1.1", 400),
+            (b"GET HTTP://127.0.0.1:80/health/live?x=1 HTTP/1.1", 200),
+        ],
+    )
+    def test_a_request_line_is_a_path_or_a_url_of_ours(
+        self, start_server: Callable[..., Server], line: bytes, status: int
+    ) -> None:
+        said = exchange(start_server(), line + b"\r\n" + HOST + END, ends=False)
+
+        assert statuses(said) == [status]
+
+    def test_a_request_without_a_host_is_refused(self, start_server: Callable[..., Server]) -> None:
+        head = b"GET /health/live HTTP/1.1\r\n" + END
+
+        assert statuses(exchange(start_server(), head, ends=False)) == [400]
+
+    def test_the_host_of_a_whole_url_counts_and_not_the_field(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        server = start_server()
+        ours = b"GET http://127.0.0.1/board/login HTTP/1.1\r\nHost: evil.example\r\n" + END
+        theirs = b"GET http://evil.example/board/login HTTP/1.1\r\n" + HOST + END
+
+        assert statuses(exchange(server, theirs, ends=False)) == [400]
+        assert statuses(exchange(server, ours, ends=False)) != [400]
 
 
-def test_each_handshake_is_answered_as_uvicorn_itself_would(both: tuple[Server, Server]) -> None:
-    ours, theirs = ({name: answer(each, how) for name, how in HANDSHAKES.items()} for each in both)
+class TestPipelining:
+    """Answers come in the order of the requests (RFC 9112, 9.3.2)."""
 
-    assert ours == theirs
-    assert ours["a good one"].startswith("HTTP/1.1 101")
-    assert ours["two keys"].startswith("HTTP/1.1 400")
+    def test_requests_in_one_segment_are_answered_in_turn(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        last = STREAM + END
 
+        said = exchange(start_server(), LIVE * 300 + last, ends=False)
 
-@pytest.mark.parametrize("how", UNANSWERED.values(), ids=UNANSWERED.keys())
-def test_a_handshake_that_websockets_cannot_read_is_refused_and_the_connection_closed(
-    start_server: Callable[..., Server], how: dict[str, str]
-) -> None:
-    assert answer(start_server(), how).startswith("HTTP/1.1 4")
+        assert statuses(said) == [200] * 300 + [401]
 
+    def test_one_request_is_parsed_at_a_time(
+        self, start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waiting: list[int] = []
+        began = bounded_http.BoundedHttpProtocol.on_headers_complete
 
-async def test_a_socket_that_is_open_keeps_nothing_of_its_handshake(
-    start_server: Callable[..., Server], order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "ORDERS", serving.ORDERS_BY_ASGI)
-    server = start_server()
-    async with page(server, f"{order.ref}/") as watching:
-        await watching.synced()
-        protocol = the_only_protocol()
+        def watched(self: bounded_http.BoundedHttpProtocol) -> None:
+            began(self)
+            waiting.append(len(self.pipeline))
 
-        is_ours = type(protocol) is WebSocketProtocol
-        assert is_ours
-        assert (protocol.request, protocol.response) == (None, None)
-        assert protocol.scope["headers"] == []
-        # uvicorn's own parser would hold the request in its frame.
-        assert protocol.conn.parser.gi_code is Protocol.parse.__code__
+        monkeypatch.setattr(bounded_http.BoundedHttpProtocol, "on_headers_complete", watched)
+        last = LIVE[:-2] + END
 
+        said = exchange(start_server(), LIVE * 100 + last, ends=False)
 
-async def test_a_socket_that_is_opened_at_once_has_a_parser_when_its_client_speaks(
-    start_server: Callable[..., Server], order: Order
-) -> None:
-    server = start_server()
-    async with page(server, f"{order.ref}/") as watching:
-        await watching.synced()
-        protocol = the_only_protocol()
+        assert statuses(said) == [200] * 101
+        assert waiting == [0] * 101
 
-        assert isinstance(protocol, AtOnceProtocol)
-        assert not isinstance(protocol.conn, ServerProtocol)
-        await watching.say(type="ping")
-        await watching.socket.send("ping")
-        await watching.until(lambda p: p.of("pong"))
-        assert isinstance(protocol.conn, ServerProtocol)
+    def test_a_body_that_waits_behind_a_stream_is_not_collected(
+        self, start_server: Callable[..., Server], order: object
+    ) -> None:
+        ref = getattr(order, "ref", "")
+        token = settings.ORDERCAST_SERVICE_TOKEN
+        stream = (
+            f"GET /api/orders/{ref}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ).encode()
+        with socket.create_connection(("127.0.0.1", start_server().port), 5) as client:
+            client.sendall(stream + CHUNKED)
+            read_until(client, b"synced")
+            sent = 0
+            client.settimeout(1.0)
+            with suppress(TimeoutError):
+                while sent < 100_000_000:
+                    sent += client.send(chunk(b"x" * 60_000))
 
+        assert sent < 20_000_000
 
-@pytest.mark.parametrize("ending", ["by the page", "by us", "cut"])
-async def test_a_socket_that_has_gone_leaves_nothing_to_the_garbage_collector(
-    start_server: Callable[..., Server], order: Order, ending: str
-) -> None:
-    server = start_server(close_grace=0.05)
-    gc.collect()
-    gc.disable()
-    try:
-        async with page(server, f"{order.ref}/") as watching:
-            await watching.synced()
-            assert len(parts_of_sockets()) >= 4
-            if ending == "by the page":
-                await watching.socket.close()
-            elif ending == "by us":
-                await watching.socket.send("nonsense")
-                assert await watching.close_code() == 4400
-            else:
-                watching.socket.transport.abort()
-            await eventually_async(lambda: not parts_of_sockets())
-    finally:
-        gc.enable()
+    def test_what_makes_no_sense_is_refused_after_what_came_before_it(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        chunked = CHUNKED + chunk(ORDER) + b"0\r\n\r\n"
 
+        assert statuses(exchange(start_server(), LIVE + b"nonsense\r\n\r\n", ends=False)) == [
+            200,
+            400,
+        ]
+        assert statuses(exchange(start_server(), chunked + b"nonsense\r\n\r\n", ends=False)) == [
+            401,
+            400,
+        ]
+        assert statuses(exchange(start_server(), chunked + CHUNKED + b"zz\r\n", ends=False)) == [
+            401,
+            400,
+        ]
 
-def parts_of_sockets() -> list[str]:
-    parts = (HttpProtocol, AtOnceProtocol, OrderSocket, Connection, Subscription)
-    return [type(each).__name__ for each in gc.get_objects() if type(each) in parts]
+    def test_nothing_is_answered_that_comes_after_a_close(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        said = exchange(start_server(), LIVE[:-2] + END + LIVE, ends=False)
 
+        assert statuses(said) == [200]
 
-def the_only_protocol() -> Any:
-    [connection] = local.running().connections
-    return connection.protocol
+    def test_an_upgrade_that_is_not_ours_is_ignored_and_what_follows_is_read(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        """As Java's client asks for HTTP/2, with or without a body (RFC 9110, 7.8)."""
+        h2c = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        get = LIVE[:-2] + h2c + b"\r\n"
+        post = POST + h2c + b"Content-Length: %d\r\n\r\n" % len(ORDER) + ORDER
+        last = LIVE[:-2] + END
 
-
-def test_a_socket_that_is_opened_at_once_has_all_that_uvicorn_gives_one(
-    start_server: Callable[..., Server], order: Order
-) -> None:
-    """Its own beginning stands in for uvicorn's: what that adds one day, this has to add too."""
-    left_out = {
-        *("app", "app_state", "asgi_version", "default_headers", "root_path", "tasks")
-    }  # for a task, and for the answer to a handshake
-    server, loop = start_server(), asyncio.new_event_loop()
-    theirs = WebSocketsSansIOProtocol(server.config, ServerState(), {}, loop)
-    loop.close()
-
-    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
-        client.sendall(handshake(order))
-        eventually(lambda: local.running().connections)
-        ours = the_only_protocol()
-
-        assert {name for name in vars(theirs) if not hasattr(ours, name)} == left_out
+        assert statuses(exchange(start_server(), get + post + last, ends=False)) == [200, 401, 200]
 
 
-async def test_a_client_that_answers_pings_stays(
-    start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, order: Order
-) -> None:
-    monkeypatch.setattr(command_line, "WIRE", {**command_line.WIRE, "ws_ping_interval": 0.05})
-    async with page(start_server(), f"{order.ref}/") as watching:
-        await watching.synced()
-        protocol = the_only_protocol()
+class TestHttp10:
+    def test_a_stream_is_sent_without_chunks(
+        self, start_server: Callable[..., Server], order: object
+    ) -> None:
+        """As nginx asks without `proxy_http_version` (RFC 9112, 6.1)."""
+        ref = getattr(order, "ref", "")
+        token = settings.ORDERCAST_SERVICE_TOKEN
+        head = (
+            f"GET /api/orders/{ref}/stream HTTP/1.0\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n"
+        ).encode()
+        with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
+            client.sendall(head)
+            said = read_until(client, b"\n\n")
 
-        for _ in range(2):
-            last = protocol.last_ping_rtt
-            await eventually_async(lambda last=last: protocol.last_ping_rtt != last)
+        answer, _, body = said.partition(b"\r\n\r\n")
+        assert b"transfer-encoding" not in answer.lower()
+        assert b"connection: close" in answer.lower()
+        assert body.startswith((b"event:", b"id:", b"data:", b"retry:", b":"))
 
-        assert not watching.of("error")
-        assert watching.closed is None
-        # A page that only listens needs no parser.
-        assert not isinstance(protocol.conn, ServerProtocol)
-        await watching.say(type="ping")
-        await eventually_async(lambda: isinstance(protocol.conn, ServerProtocol))
-        last = protocol.last_ping_rtt
-        await eventually_async(lambda: protocol.last_ping_rtt != last)
+    def test_an_answer_with_a_length_has_it_and_ends(
+        self, start_server: Callable[..., Server]
+    ) -> None:
+        said = exchange(
+            start_server(),
+            b"GET /health/live HTTP/1.0\r\nExpect: 100-continue\r\n" + HOST + b"\r\n",
+            ends=False,
+        )
 
-
-def test_a_client_that_answers_no_ping_is_closed(
-    start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, order: Order
-) -> None:
-    pings = {"ws_ping_interval": 0.05, "ws_ping_timeout": 0.05}
-    monkeypatch.setattr(command_line, "WIRE", {**command_line.WIRE, **pings})
-    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
-        client.sendall(handshake(order))
-        said = b""
-        while data := client.recv(65_536):
-            said += data
-
-    assert (1011).to_bytes(2) + b"keepalive ping timeout" in said
-    eventually(lambda: not local.running().connections)
-
-
-@pytest.mark.parametrize(("size", "code"), [(1_000_000, 4400), (1_200_000, 1009)])
-async def test_a_frame_that_is_too_large_is_refused_and_a_huge_one_is_thrown_away(
-    start_server: Callable[..., Server], order: Order, size: int, code: int
-) -> None:
-    server = start_server()
-    async with page(server, f"{order.ref}/") as watching, page(server, f"{order.ref}/") as other:
-        await watching.synced()
-        with suppress(ConnectionClosed):
-            await watching.socket.send("x" * size)
-
-        assert await watching.close_code() == code
-        assert bool(watching.of("error")) == (code == 4400)
-        await other.synced()
-
-
-def frame(first: int, payload: bytes) -> bytes:
-    """A client's frame; masked with zeros, so the payload can be read in it. `first` is FIN, RSV and the opcode."""
-    return struct.pack(">BBQ4x", first, 0x80 | 127, len(payload)) + payload
-
-
-def handshake(order: Order) -> bytes:
-    lines = {
-        **GOOD,
-        "start": f"GET /ws/orders/{order.ref}/ HTTP/1.1",
-        "more": f"Authorization: Bearer {settings.ORDERCAST_SERVICE_TOKEN}",
-    }
-    return ("\r\n".join(lines.values()) + "\r\n\r\n").encode()
-
-
-@pytest.mark.parametrize(
-    ("first", "each"),
-    [(b"", frame(0x89, b"")), (b"", frame(0x8A, b"")), (frame(0x01, b""), frame(0x00, b""))],
-    ids=["pings", "pongs", "pieces of a message"],
-)
-def test_who_sends_small_frames_without_end_is_closed(
-    start_server: Callable[..., Server], order: Order, first: bytes, each: bytes
-) -> None:
-    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
-        client.sendall(handshake(order))
-        said = client.recv(65_536)
-        client.sendall(first + each * 3_000)
-        client.shutdown(socket.SHUT_WR)
-        while data := client.recv(65_536):
-            said += data
-
-    assert (1008).to_bytes(2) + b"at most 100 control frames a second" in said
-
-
-@pytest.mark.parametrize(
-    "after",
-    [frame(0x88, b""), frame(0x01, b"\xff") + frame(0x80, b"") + frame(0x88, b"")],
-    ids=["too many pings", "not UTF-8"],
-)
-def test_what_is_wrong_and_followed_by_a_farewell_is_no_error_of_ours(
-    start_server: Callable[..., Server],
-    order: Order,
-    caplog: pytest.LogCaptureFixture,
-    after: bytes,
-) -> None:
-    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
-        client.sendall(handshake(order))
-        client.recv(65_536)
-        client.sendall(frame(0x89, b"") * 150 + after)
-        client.shutdown(socket.SHUT_WR)
-        while client.recv(65_536):
-            pass
-
-    assert "Fatal error" not in caplog.text
-
-
-async def test_a_large_message_in_many_pieces_is_heard(
-    start_server: Callable[..., Server], order: Order
-) -> None:
-    """As some libraries send it, which cut at their buffer's size."""
-    text = json.dumps({"type": "ping"}).encode() + b" " * 60_000
-    async with page(start_server(), f"{order.ref}/") as watching:
-        await watching.synced()
-        for _ in range(10):
-            pieces = [text[start : start + 4_000] for start in range(0, len(text), 4_000)]
-            sent = frame(0x01, pieces[0])
-            sent += b"".join(frame(0x00, each) for each in pieces[1:-1]) + frame(0x80, pieces[-1])
-            watching.socket.transport.write(sent)
-        await watching.socket.send("ping")
-        await watching.until(lambda p: p.of("pong"))
-
-
-async def test_who_pings_and_does_not_read_is_answered_the_last_time_only(
-    start_server: Callable[..., Server], order: Order
-) -> None:
-    async with blocked(start_server(), order) as (watching, protocol):
-        size = protocol.transport.get_write_buffer_size()
-        for number in range(30):
-            answered = await watching.socket.ping(f"{number:0>100}")
-        await eventually_async(lambda: (protocol._pong or b"").endswith(b"0029"))
-        assert protocol.transport.get_write_buffer_size() == size
-
-        watching.begin_to_read()
-        await asyncio.wait_for(answered, 10)
-
-
-async def test_who_says_farewell_and_does_not_read_is_cut(
-    start_server: Callable[..., Server], order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(AtOnceProtocol, "close_timeout", 0.3)
-    server = start_server()
-    async with blocked(server, order) as (watching, protocol):
-        watching.socket.transport.write(frame(0x88, b""))
-
-        await eventually_async(lambda: protocol.disconnected)
-
-
-async def test_a_farewell_that_is_not_read_does_not_disturb_a_stop(
-    start_server: Callable[..., Server], order: Order
-) -> None:
-    server = start_server()
-    async with blocked(server, order) as (watching, protocol):
-        watching.socket.transport.write(frame(0x88, b""))
-        await eventually_async(protocol.transport.is_closing)
-
-        await asyncio.to_thread(server.stop)
-
-        assert server.has_stopped
-        assert protocol.disconnected
-
-
-@asynccontextmanager
-async def blocked(server: Server, order: Order) -> AsyncIterator[tuple[Page, AtOnceProtocol]]:
-    """A page that does not read what it was sent, and the socket at its other end."""
-    async with page(
-        server, f"{order.ref}/", reads=False, max_queue=1, max_size=None,
-        sock=socket_that_holds_little(server.port),
-    ) as watching:  # fmt: skip
-        await eventually_async(lambda: local.running().connections)
-        protocol = the_only_protocol()
-        await eventually_async(lambda: any(t.live for t in local.running().topics.values()))
-        topic = local.running().topics[order_topic(order.ref)]
-        for version, hint in enumerate(await grow(order, 100), 2):
-            await announce(padded(hint, 60_000))
-            await eventually_async(lambda v=version: topic.position.version >= v)
-            if not protocol.writable.is_set():
-                break
-        assert not protocol.writable.is_set()
-        yield watching, protocol
+        assert statuses(said) == [200]
+        assert said.endswith(b"\r\n\r\nalive\n")
+        assert b"transfer-encoding" not in said.lower()
 
 
 @pytest.mark.parametrize(
-    ("request_line", "more", "after"),
+    ("head", "after"),
     [
-        ("GET /health/live", "", b"\r\n"),
-        (f"GET /api/orders/{'0' * 32}/stream", "Content-Length: 100\r\n", b"x"),
+        (LIVE, b"\r\n"),
+        (LIVE, b"GET /heal"),
+        (STREAM + b"Content-Length: 100\r\n\r\n", b"x"),
     ],
-    ids=["an empty line", "a body that is not waited for"],
+    ids=["an empty line", "half a head", "a body that is not waited for"],
 )
 def test_who_never_comes_to_his_next_request_is_hung_up_on(
-    start_server: Callable[..., Server],
-    monkeypatch: pytest.MonkeyPatch,
-    request_line: str,
-    more: str,
-    after: bytes,
+    start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, head: bytes, after: bytes
 ) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_TIME", 2.0)
+    monkeypatch.setattr(bounded_http, "HEAD_TIME", 2.0)
     with socket.create_connection(("127.0.0.1", start_server().port), 30) as client:
-        client.sendall(f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode())
+        client.sendall(head)
         assert client.recv(65_536).startswith(b"HTTP/1.1 ")
         client.sendall(after)
 
-        with suppress(ConnectionResetError):  # hung up on in the middle of his body
-            while client.recv(65_536):
-                pass
+        read_all(client)
 
 
 def test_the_rest_of_a_body_that_was_answered_early_is_no_head(
     start_server: Callable[..., Server],
 ) -> None:
-    stream = f"GET /api/orders/{'0' * 32}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
-        client.sendall(f"{stream}Content-Length: 200000\r\n\r\n".encode())
+        client.sendall(STREAM + b"Content-Length: 200000\r\n\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 401")
         client.sendall(b"x" * 200_000)
-        client.sendall(f"{stream}\r\n".encode())
+        client.sendall(STREAM + b"\r\n")
 
         assert client.recv(65_536).startswith(b"HTTP/1.1 401")
-
-
-NONSENSE = frame(0x81, b"no json")
-MORE = frame(0x81, b"x" * 60_000) * 50
-
-
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [
-        (NONSENSE + MORE, 4400),
-        (NONSENSE + MORE + frame(0x83, b"") + MORE[:600_000], 4400),
-        (NONSENSE + MORE + frame(0x81, b"\xff") + MORE[:600_000], 4400),
-        (frame(0x83, b"") + MORE, 1002),
-        (frame(0xC1, b"") + MORE, 1002),
-        (frame(0x81, b"\xff") + MORE, 1007),
-        (frame(0x81, b"x" * 3_000_000), 1009),
-    ],
-    ids=[
-        "nonsense", "nonsense, then a wrong opcode", "nonsense, then not UTF-8", "a wrong opcode",
-        "a wrong bit", "not UTF-8", "a huge frame",
-    ],
-)  # fmt: skip
-def test_who_still_sends_when_it_is_told_to_go_reads_why(
-    start_server: Callable[..., Server],
-    order: Order,
-    caplog: pytest.LogCaptureFixture,
-    sent: bytes,
-    code: int,
-) -> None:
-    with socket.create_connection(("127.0.0.1", start_server().port), 10) as client:
-        client.sendall(handshake(order))
-        said = client.recv(65_536)
-        client.sendall(sent)
-        client.shutdown(socket.SHUT_WR)
-        while data := client.recv(65_536):
-            said += data
-
-    opened, _, frames = said.partition(b"\r\n\r\n")
-    assert opened.startswith(b"HTTP/1.1 101")
-    assert b"\x88" in frames
-    length, told = frames[frames.rindex(b"\x88") + 1], frames[frames.rindex(b"\x88") + 2 :]
-    assert (len(told), int.from_bytes(told[:2])) == (length, code)
-    assert (b'"type":"error"' in frames) == (code == 4400)
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
