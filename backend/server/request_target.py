@@ -1,5 +1,7 @@
 """Request targets that are no path: a client may name the whole URL, as it does to a proxy (RFC 9112, 3.2.2)."""
 
+from typing import Any
+
 from httptools import parse_url
 
 Headers = list[tuple[bytes, bytes]]
@@ -14,7 +16,7 @@ def as_path(target: bytes, headers: Headers) -> bytes:
 
     Whatever looks at the host later looks at `headers`, so that none believes another than the request was sent to.
     """
-    url = parse_url(target)  # its errors are httptools' own, as for a path
+    url: Any = parse_url(target)  # its errors are httptools' own, as for a path
     is_http = url.schema is not None and url.schema.lower() in (b"http", b"https")
     if not (is_http and url.host) or url.userinfo is not None:
         raise BadTarget
