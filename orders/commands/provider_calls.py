@@ -26,7 +26,7 @@ from orders.domain.errors import (
 from orders.domain.states import MOVES, UNPAID, legal_moves
 from orders.journal import writer
 from orders.models import Order, Payment, Refund
-from orders.payments import base, registry
+from orders.payments import base, money, registry
 from orders.schedule import checks
 
 
@@ -196,7 +196,8 @@ def _intend_refund(
     wanted = left if amount is None else amount
     if payment is None or wanted > left:
         raise NothingToRefund(
-            f"Order {ref} has {left} {order.currency} left to refund; {wanted} was asked for."
+            f"Order {ref} has {money.plain(left, order.currency)} left to refund; "
+            f"{money.plain(wanted, order.currency)} was requested."
         )
     _check_refund_is_offered(payment, wanted)
     refund = Refund.objects.create(
@@ -215,12 +216,13 @@ def _check_refund_is_offered(payment: Payment, amount: int) -> None:
     offered = registry.get(payment.provider).capabilities
     if not offered.refund:
         raise NotOffered(
-            f"{payment.provider} takes no refunds from us: make it there, and the next look at the payment finds it."
+            f"{payment.provider} takes no refunds over its API: "
+            "make it there, and the next check of the payment finds it."
         )
     if not offered.partial_refund and amount != payment.captured:
         raise NotOffered(
-            f"{payment.provider} gives back the whole {payment.captured} {payment.currency} or nothing; "
-            f"{amount} was asked for."
+            f"{payment.provider} refunds the whole {money.plain(payment.captured, payment.currency)} or nothing; "
+            f"{money.plain(amount, payment.currency)} was requested."
         )
 
 

@@ -9,6 +9,7 @@ from orders.domain.errors import InvalidRequest
 from orders.domain.states import MOVES
 from orders.journal import writer
 from orders.models import Order
+from orders.payments import money
 
 
 def flag_for_review(order: Order, reason: str, detail: str, cause: Cause) -> None:
@@ -43,9 +44,10 @@ def accept_late_payment(ref: str, *, reason: str, cause: Cause) -> Order:
         order.captured - order.refunded < order.total
         and order.state in MOVES["accept_late_payment"].sources
     ):
+        left = money.plain(order.captured - order.refunded, order.currency)
         raise InvalidRequest(
-            f"Order {ref} holds {order.captured - order.refunded} of {order.total} {order.currency}: "
-            "a late payment can be accepted when the whole total has come."
+            f"Order {ref} holds {left} of {money.plain(order.total, order.currency)}: "
+            "a late payment can be accepted when the whole total has arrived."
         )
     order.make("accept_late_payment", events.LatePaymentAccepted(reason=reason), cause)
     given_back = order.payments.filter(refunded__gt=0).first()

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from orders.domain import events as e
 from orders.domain.states import CLOSED_UNPAID, MOVES, SETTLED, UNPAID, State, settled_state
+from orders.payments import money
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus, Snapshot
 
 INTENDED = "intended"  # our own word, before the provider has ever answered
@@ -85,21 +86,28 @@ def decide(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool = Fal
 
 def _mismatch(current: CurrentPayment, incoming: Snapshot) -> str:
     if incoming.merchant_ref != current.payment:
-        return f"the provider speaks of payment {incoming.merchant_ref!r}, not {current.payment!r}"
+        return f"the provider reports payment {incoming.merchant_ref!r}, not {current.payment!r}"
     if not incoming.may_be(current.provider_ref):
-        return f"the provider calls it {incoming.provider_ref!r}, before it was {current.provider_ref!r}"
+        return f"the provider's reference is {incoming.provider_ref!r}, and was {current.provider_ref!r}"
     if incoming.currency.upper() != current.currency.upper():
-        return f"the provider says {incoming.currency}, the order {current.currency}"
+        return f"the currency is {incoming.currency} at the provider, {current.currency} here"
     if incoming.amount != current.amount:
-        return f"the provider says {incoming.amount} {incoming.currency}, the payment is {current.amount}"
+        theirs, ours = _plain(incoming.amount, incoming), _plain(current.amount, current)
+        return f"the amount is {theirs} at the provider, {ours} here"
     if incoming.captured > incoming.amount:
-        return f"the provider took {incoming.captured} of {incoming.amount} {incoming.currency}"
+        captured, amount = _plain(incoming.captured, incoming), _plain(incoming.amount, incoming)
+        return f"the provider captured {captured} of {amount}"
     return ""
+
+
+def _plain(amount: int, of: CurrentPayment | Snapshot) -> str:
+    return money.plain(amount, of.currency.upper())
 
 
 def _step_back(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool) -> str:
     if incoming.captured < current.captured:
-        return f"captured would fall from {current.captured} to {incoming.captured}"
+        before, after = _plain(current.captured, current), _plain(incoming.captured, current)
+        return f"the captured amount would fall from {before} to {after}"
     # The one end that is none where a provider lets people try again.
     is_failed = current.status == PaymentStatus.FAILED
     is_back = _RANK[incoming.status] < _RANK[current.status] and not (is_failed and is_answer)
@@ -108,7 +116,7 @@ def _step_back(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool) 
         PaymentStatus.FAILED,
     }
     if is_back or is_other_end:
-        return f"the payment is {current.status}; the provider says {incoming.status}"
+        return f"the payment is {incoming.status} at the provider, {current.status} here"
     return _refund_back(current, incoming, is_answer=is_answer)
 
 
@@ -121,12 +129,13 @@ def _refund_back(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool
     for refund in incoming.refunds:
         was = current.refunds.get(refund.ref or "", "")
         if was == RefundStatus.FAILED and refund.status is not RefundStatus.FAILED:
-            return f"refund {refund.ref} had failed; the provider says {refund.status}"
+            return f"refund {refund.ref} is {refund.status} at the provider, and had failed"
         is_news = was == RefundStatus.SUCCEEDED or (is_answer and was != RefundStatus.FAILED)
         if refund.status is RefundStatus.FAILED and is_news:
             newly_failed += refund.amount
     if incoming.refunded + newly_failed < current.refunded:
-        return f"refunded would fall from {current.refunded} to {incoming.refunded}, and no refund failed"
+        before, after = _plain(current.refunded, current), _plain(incoming.refunded, current)
+        return f"the refunded amount would fall from {before} to {after}, and no refund failed"
     return ""
 
 
@@ -191,7 +200,7 @@ def _payment_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> 
     short = current.order_total - _captured(current, incoming)
     is_over = incoming.status not in LIVE and not current.has_other_live
     if is_over and walk.state in UNPAID and 0 < short < current.order_total:
-        walk.note(flag("underpaid", f"{short} {current.currency} of the order's total are missing"))
+        walk.note(flag("underpaid", f"{_plain(short, current)} of the order's total is missing"))
 
 
 def _captured(current: CurrentPayment, incoming: Snapshot) -> int:
@@ -214,7 +223,7 @@ def _capture(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
         walk.note(e.LatePaymentReceived(payment=current.payment, amount=taken, captured=captured))
         walk.note(
             flag(
-                "late_payment", f"{taken} {current.currency} came after the order was {walk.state}"
+                "late_payment", f"{_plain(taken, current)} arrived when the order was {walk.state}"
             )
         )
         return
@@ -231,7 +240,7 @@ def _capture(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
     over = captured - current.order_total - (current.order_refunded if was_unpaid else 0)
     if over > 0:
         walk.note(
-            flag("overpaid", f"{over} {current.currency} more than the order's total was taken")
+            flag("overpaid", f"{_plain(over, current)} more than the order's total was captured")
         )
 
 
@@ -280,9 +289,7 @@ def _refund_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> N
         walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
     over = _captured(current, incoming) - event.refunded - current.order_total
     if changed < 0 and over > 0:  # what was to go back is still here; the rest was paid meanwhile
-        walk.note(
-            flag("overpaid", f"{over} {current.currency} more than the order's total is here")
-        )
+        walk.note(flag("overpaid", f"{_plain(over, current)} more than the order's total is left"))
 
 
 def _dispute_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:

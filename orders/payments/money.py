@@ -40,6 +40,15 @@ def major(amount: int, currency: str) -> str:
     return f"{whole}.{rest:0{digits}d}" if digits else str(whole)
 
 
+def plain(amount: int, currency: str) -> str:
+    """`1250, "EUR"` is "12.50 EUR": for what is stored, logged or answered, and so the same in every language.
+
+    Pages write amounts in the reader's language (`orders.domain.money.written`).
+    """
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{major(abs(amount), currency)} {currency}"
+
+
 def minor(text: str, currency: str) -> int:
     """The other way round. Raises `ValueError` for anything but plain digits with at most one point."""
     whole, point, rest = text.partition(".")

@@ -16,6 +16,7 @@ from re import fullmatch
 from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import Snapshot
+from orders.payments.money import plain
 
 
 class Finding(StrEnum):
@@ -97,7 +98,8 @@ def _keep_for_a_person(provider: str, told: Snapshot) -> None:
             "merchant_ref": told.merchant_ref[:200],
             "body": json.dumps(dict(told.raw), default=str),
             "outcome": Outcome.UNMATCHED,
-            "detail": f"{provider} lists {told.amount} {told.currency}, {told.status}; there is no such payment here",
+            "detail": f"{provider} lists a payment that is unknown here: "
+            f"{plain(told.amount, told.currency)}, {told.status}",
             "needs_review": True,
         },
     )

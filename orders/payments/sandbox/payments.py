@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from orders.payments.sandbox.money import written
+
 
 class NotPossible(Exception):
     """The payment's state, or an amount, does not allow it. `code` is for machines."""
@@ -170,7 +172,8 @@ def refund(
         raise NotPossible(f"the dispute is {payment.dispute}: refund is not possible")
     amount = payment.refundable if amount is None else amount
     if not 0 < amount <= payment.refundable:
-        text = f"{payment.refundable} is left to refund, not {amount}"
+        left, wanted = (written(n, payment.currency) for n in (payment.refundable, amount))
+        text = f"{left} is left to refund, not {wanted}"
         raise NotPossible(text, code="refund_exceeds_captured", status=422)
     status = "pending" if pending else "succeeded"
     payment.refunds.append(

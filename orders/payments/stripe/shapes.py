@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from orders.payments import money
 from orders.payments.base import (
     DisputeStatus,
     PaymentStatus,
@@ -17,7 +18,7 @@ from orders.payments.base import (
     RefundStatus,
     Snapshot,
 )
-from orders.payments.money import exponent, rescaled
+from orders.payments.money import NotRepresentable, exponent, rescaled
 
 OUR_REF = "ordercast_ref"  # in the metadata of all that we make
 FLOW = "ordercast_flow"  # "checkout" or "direct", in an intent's metadata
@@ -40,7 +41,12 @@ Metadata = Annotated[dict[str, Text], BeforeValidator(lambda value: value or {})
 def to_stripe(amount: int, currency: str) -> int:
     """Raises `money.NotRepresentable`. Of three-decimal currencies Stripe wants the last digit zero, and says so."""
     theirs = _EXPONENTS.get(currency, exponent(currency))
-    return rescaled(amount, from_exponent=exponent(currency), to_exponent=theirs)
+    try:
+        return rescaled(amount, from_exponent=exponent(currency), to_exponent=theirs)
+    except NotRepresentable:
+        raise NotRepresentable(
+            f"Stripe cannot charge {money.plain(amount, currency)} exactly"
+        ) from None
 
 
 def from_stripe(amount: int, currency: str) -> int:

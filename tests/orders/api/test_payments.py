@@ -224,8 +224,8 @@ def test_more_than_is_left_is_a_problem(provider: SandboxProcess) -> None:
 @pytest.mark.parametrize(
     ("offered", "amount", "said"),
     [
-        ({"refund": False}, 1_000, "make it there, and the next look at the payment finds it."),
-        ({"refund": True, "partial_refund": False}, 300, "the whole 1000 EUR or nothing; 300 was asked for."),
+        ({"refund": False}, 1_000, "make it there, and the next check of the payment finds it."),
+        ({"refund": True, "partial_refund": False}, 300, "the whole 10.00 EUR or nothing; 3.00 EUR was requested."),
     ],
 )  # fmt: skip
 def test_a_refund_that_the_provider_does_not_offer_is_not_begun(

@@ -246,7 +246,7 @@ def test_one_out_of_order_is_not_applied_and_the_provider_is_asked(payment: Paym
     receipt = CallbackReceipt.objects.get(event_id="evt_1")
     assert answer.status_code == 200
     assert receipt.outcome == "asking"
-    assert receipt.detail == "captured would fall from 1000 to 0"
+    assert receipt.detail == "the captured amount would fall from 10.00 EUR to 0.00 EUR"
     assert journal_of(payment.order) == before
     assert payment.next_check_at is not None
     assert abs(payment.next_check_at - timezone.now()) < 5 * SECOND

@@ -65,14 +65,16 @@ def test_an_event_says_what_the_whole_order_has_captured() -> None:
 def test_a_second_success_says_how_much_is_too_much() -> None:
     assert events_of(held("pending", "paid", order_captured=1_000), told("captured")) == [
         PaymentCaptured(payment="p1", amount=1_000, captured=2_000),
-        OrderFlagged(reason="overpaid", detail="1000 EUR more than the order's total was taken"),
+        OrderFlagged(
+            reason="overpaid", detail="10.00 EUR more than the order's total was captured"
+        ),
     ]
 
 
 def test_a_part_says_how_much_is_missing() -> None:
     assert events_of(held(), told("captured", captured=400)) == [
         PaymentCaptured(payment="p1", amount=400, captured=400),
-        OrderFlagged(reason="underpaid", detail="600 EUR of the order's total are missing"),
+        OrderFlagged(reason="underpaid", detail="6.00 EUR of the order's total is missing"),
     ]
 
 
@@ -80,7 +82,7 @@ def test_money_for_a_closed_order_is_noted_and_a_person_called() -> None:
     assert events_of(held("pending", "expired"), told("captured")) == [
         LatePaymentReceived(payment="p1", amount=1_000, captured=1_000),
         OrderFlagged(
-            reason="late_payment", detail="1000 EUR came after the order was expired"
+            reason="late_payment", detail="10.00 EUR arrived when the order was expired"
         ),
     ]  # fmt: skip
 
@@ -123,16 +125,17 @@ def test_a_dispute_without_an_amount_is_about_all_that_was_taken() -> None:
 
 def test_a_step_back_says_what_is_held_and_what_is_told() -> None:
     assert decide(paid(), told("pending")) == Decision(
-        verdict=Verdict.STEP_BACK, detail="captured would fall from 1000 to 0"
+        verdict=Verdict.STEP_BACK,
+        detail="the captured amount would fall from 10.00 EUR to 0.00 EUR",
     )
     assert decide(held("failed", "failed"), told("pending")) == Decision(
-        verdict=Verdict.STEP_BACK, detail="the payment is failed; the provider says pending"
+        verdict=Verdict.STEP_BACK, detail="the payment is pending at the provider, failed here"
     )
 
 
 def test_a_mismatch_names_both_amounts() -> None:
     assert decide(held(), told("captured", amount=1_001, captured=1_001)) == Decision(
-        verdict=Verdict.MISMATCH, detail="the provider says 1001 EUR, the payment is 1000"
+        verdict=Verdict.MISMATCH, detail="the amount is 10.01 EUR at the provider, 10.00 EUR here"
     )
 
 
