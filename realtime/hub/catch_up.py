@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from realtime.hub.journal_reader import HEAD_ONLY, Catchup, JournalReader
-from realtime.hub.topic import Subscription, Topic, snapshot
+from realtime.hub.topic import Position, Subscription, Topic, snapshot
 from realtime.protocol.frames import Frame
 from realtime.protocol.messages import INTERNAL_ERROR, Close, encode_tail
 from realtime.runtime.supervisor import Supervisor
@@ -23,11 +23,12 @@ class CatchUp:
         supervisor: Supervisor,
         *,
         joined: Callable[[Iterable[str]], Awaitable[None]],
-        apply: Callable[[Topic, Catchup], None],
+        apply: Callable[[Topic, Catchup, Position], None],
         refuse: Callable[[Subscription, Close], None],
     ) -> None:
-        """`joined(topics)` waits, not for long, until hints of these are heard; `apply` takes what was read into a
-        topic; `refuse` ends a subscription whose stream is not there or cannot be read."""
+        """`joined(topics)` waits, not for long, until hints of these are heard. `apply` takes what was read into a
+        topic, with the position at which it was asked for. `refuse` ends a subscription whose stream cannot be read.
+        """
         self._readers, self._supervisor = readers, supervisor
         self._joined, self._apply, self._refuse = joined, apply, refuse
         self._coming: list[Subscription] = []
@@ -54,24 +55,25 @@ class CatchUp:
         cold = [s for s in subscriptions if self._is_waiting(s) and not self._is_level(s)]
         await self._joined({s.topic.name for s in cold if s.topic.is_cold})
         while cold := [s for s in cold if self._is_waiting(s)]:
-            asked = [
-                (s, self._readers[s.topic.kind].read(s.topic.key, _read_after(s)))
+            readings = [
+                (s, s.topic.position, self._readers[s.topic.kind].read(s.topic.key, _read_after(s)))
                 for s in cold
                 if self._is_waiting(s) and not self._is_level(s)
             ]
-            for subscription, asking in asked:
-                view = await result_of(asking)
+            for subscription, asked, reading in readings:
+                view = await result_of(reading)
                 try:
-                    self._read(subscription, view)
+                    self._read(subscription, view, asked)
                 except Exception:
                     logger.exception("catch-up of %s failed", subscription.topic.name)
                     subscription.listener.fail(Close.INTERNAL, INTERNAL_ERROR)
 
-    def _read(self, subscription: Subscription, view: Catchup | Close) -> None:
+    def _read(self, subscription: Subscription, view: Catchup | Close, asked: Position) -> None:
         topic = subscription.topic
         if not isinstance(view, Close):
-            self._apply(topic, view)
-            if self._is_waiting(subscription):
+            self._apply(topic, view, asked)
+            # What ends before its topic does not go together with what the ring holds; it is read again.
+            if self._is_waiting(subscription) and topic.doubted_by is not view:
                 self._sync_from_view(subscription, view)
         elif not subscription.is_over:
             self._refuse(subscription, view)
@@ -139,10 +141,10 @@ def _read_after(subscription: Subscription) -> int:
     return held if topic.is_cold else min(held, topic.position.version)
 
 
-async def result_of(asking: "asyncio.Future[Catchup | None]") -> Catchup | Close:
+async def result_of(reading: "asyncio.Future[Catchup | None]") -> Catchup | Close:
     """What the journal has, or what pages hear of a stream that is not there, or cannot be decoded."""
     try:
-        return await asking or Close.FORBIDDEN
+        return await reading or Close.FORBIDDEN
     except Exception as error:  # noqa: BLE001 — the reader has logged it
         logger.debug("stream not readable: %r", error)
         return Close.INTERNAL

@@ -18,7 +18,7 @@ from realtime.hub.catch_up import CatchUp, result_of
 from realtime.hub.connection import Connection
 from realtime.hub.journal_reader import Catchup, JournalReader, OrderSource, StreamSource
 from realtime.hub.position_check import PositionCheck
-from realtime.hub.topic import Listener, Subscription, Topic
+from realtime.hub.topic import Listener, Position, Subscription, Topic
 from realtime.protocol.frames import Encoding, Frame, Message
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
 from realtime.pubsub.channel_layer import Layer
@@ -197,9 +197,11 @@ class Hub:
             self.supervisor.spawn(self._heal(missing), "heal")
 
     async def _heal(self, topics: list[Topic]) -> None:
-        asked = [(t, self.readers[t.kind].read(t.key, t.position.version)) for t in topics]
-        for topic, asking in asked:
-            view = await result_of(asking)
+        readings = [
+            (t, t.position, self.readers[t.kind].read(t.key, t.position.version)) for t in topics
+        ]
+        for topic, asked, reading in readings:
+            view = await result_of(reading)
             topic.is_reading = False
             if isinstance(view, Close):
                 topic.lose()
@@ -207,15 +209,15 @@ class Hub:
                     self.refuse(subscription, view)
                 continue
             try:
-                self.apply(topic, view)
+                self.apply(topic, view, asked)
             except Exception:
                 logger.exception("heal of %s failed", topic.name)
 
-    def apply(self, topic: Topic, view: Catchup) -> None:
-        """Take into a topic what was read of it."""
+    def apply(self, topic: Topic, view: Catchup, asked: Position) -> None:
+        """Take into a topic what was read of it; `asked` is where it stood when the reading was asked for."""
         # What was missed until now is late by so much; a topic that begins has missed nothing.
         held = view.version if topic.is_cold else topic.position.version
-        if not topic.apply(view):
+        if not topic.apply(view, asked):
             self.heal([topic])
         for frame in view.frames:
             if frame.version > held:

@@ -1,4 +1,4 @@
-"""The net under every hint: compare all watched topics with the journal's heads, and read what is behind.
+"""The net under every hint: compare all watched topics with the journal's heads, and read what differs.
 
 Whatever was lost on the way (a task, a message, a whole Valkey), a page is at most one round of this late.
 """
@@ -67,16 +67,33 @@ class PositionCheck:
             of_kind = [t for t in topics if t.kind == kind and not t.is_cold]
             for start in range(0, len(of_kind), HEADS_PER_QUERY):
                 batch = of_kind[start : start + HEADS_PER_QUERY]
+                asked = [topic.position for topic in batch]
                 try:
                     epoch, heads = await reader.heads([topic.key for topic in batch])
                 except PASSING_ERRORS as error:
                     logger.warning("position check: database unavailable: %s", error)
                     return False
                 behind = [t for t in batch if t.is_behind(epoch, heads.get(t.key, 0))]
+                ahead = [
+                    t
+                    for t, position in zip(batch, asked, strict=True)
+                    if t.is_ahead(epoch, heads.get(t.key, 0), position)
+                ]
                 self.healed += len(behind)
-                if behind:
-                    self._heal(behind)
+                self._doubt(ahead, heads)
+                if behind or ahead:
+                    self._heal(behind + ahead)
         return True
+
+    def _doubt(self, topics: list[Topic], heads: Mapping[str, int]) -> None:
+        """The reading that follows decides whether the journal went back."""
+        for topic in topics:
+            topic.doubt(heads)
+        if topics:
+            logger.warning(
+                "position check: the journal is behind %d topics, as after a failover or a restore",
+                len(topics),
+            )
 
     def health(self) -> dict[str, Any]:
         age = None

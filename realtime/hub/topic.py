@@ -97,6 +97,7 @@ class Topic:
     """A stream with a cursor: delivers version n + 1 after n, and drops what it has passed."""
 
     __slots__ = (
+        "doubted_by",
         "early",
         "idle_since",
         "is_reading",
@@ -118,6 +119,7 @@ class Topic:
         self.members: dict[Listener, Subscription] = {}
         self.live: dict[Encoding, dict[Listener, None]] = {}
         self.is_reading = False
+        self.doubted_by: object = None  # the one reading so far that ended before `position`
         self.idle_since: float | None = None
 
     @property
@@ -140,9 +142,16 @@ class Topic:
             return False
         return True
 
-    def apply(self, view: Catchup) -> bool:
-        """The journal was read. False: it has more than this reading connects to; read again from `position`."""
-        if self.is_cold:
+    def apply(self, view: Catchup, asked: Position) -> bool:
+        """The journal was read; `asked` is where this topic stood when the reading was asked for.
+
+        False: the journal has more than this reading connects to, or ended before `asked`; read again from `position`.
+        """
+        if self.is_ahead(view.epoch, view.version, asked):
+            if self.doubt(view):
+                return False
+            self._revert(view)
+        elif self.is_cold:
             self.position = Position(view.epoch, view.version)
             for frame in view.frames:
                 self._remember(frame)
@@ -155,8 +164,27 @@ class Topic:
             for frame in view.frames:
                 if frame.version == self.position.version + 1:
                     self._advance(frame)
+        self.doubted_by = None
         self._flush_early()
         return self.position.version >= view.version
+
+    def is_ahead(self, epoch: str, head: int, asked: Position) -> bool:
+        """Whether a reading ends before the position that this topic had when it was asked for: either something
+        stale has answered, or the journal went back, by a failover or a restore.
+
+        What hints have brought since then is no sign of it: the reading may have begun before.
+        """
+        return self.position.epoch == asked.epoch == epoch and head < asked.version
+
+    def doubt(self, reading: object) -> bool:
+        """Note a reading of which `is_ahead` is true. False: it is the second, so the journal did go back.
+
+        Each query makes one object, however many pages get it.
+        """
+        if self.doubted_by is None or self.doubted_by is reading:
+            self.doubted_by = reading
+            return True
+        return False
 
     def lose(self) -> None:
         """The stream is gone, or cannot be read: whoever comes next reads it anew."""
@@ -206,6 +234,14 @@ class Topic:
         self.ring = _NOTHING
         self.early.clear()
         self._fan_out(snapshot(self, view))
+
+    def _revert(self, view: Catchup) -> None:
+        """The journal went back: all that was delivered beyond `view` is in it no more."""
+        for subscription in self.members.values():
+            # Later the same versions would mean other events.
+            if not subscription.is_live and (subscription.version or 0) > view.version:
+                subscription.forget_cursor()
+        self._jump(view)
 
     def _fan_out(self, frame: Frame) -> None:
         for encoding, live in self.live.items():

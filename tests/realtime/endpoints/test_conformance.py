@@ -3,8 +3,8 @@
 What only one of them has (close codes, many orders on a socket, comments of a stream) stands in files of its own.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from orders import access
-from orders.models import JournalEpoch, Order
+from orders.models import Order
 from realtime.hub import local
 from tests.realtime.conftest import (
     NEVER,
@@ -21,37 +21,14 @@ from tests.realtime.conftest import (
     epoch,
     grow,
     grow_and_announce,
-    in_thread,
 )
-from tests.realtime.protocol.described import problems
-from tests.realtime.serving import Frame, Server
+from tests.realtime.serving import Server
 from tests.realtime.viewers import View, watching
 from tests.waiting import eventually_async
 
 Start = Callable[..., Server]
 Watch = Callable[..., AbstractAsyncContextManager[View]]
 STRANGE = "f" * 32
-TRANSPORTS = ("websocket", "sse", "polling")
-
-
-@pytest.fixture(params=TRANSPORTS)
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def watch(transport: str, order: Order) -> Iterator[Watch]:
-    """Watch the order as the service, unless told otherwise. Whatever a page hears is held against the description."""
-    recorded: list[Frame] = []
-    yield partial(
-        watching,
-        transport,
-        order=order.ref,
-        token=settings.ORDERCAST_SERVICE_TOKEN,
-        recorded=recorded,
-    )
-    if transport != "polling":
-        assert [wrong for frame in recorded for wrong in problems("send", frame)] == []
 
 
 @pytest.fixture
@@ -171,20 +148,6 @@ async def test_a_page_that_leaves_and_comes_back_sees_everything_once(
 
 def _stands_at(version: int, page: View) -> bool:
     return page.cursor is not None and page.cursor[1] == version
-
-
-async def test_a_restored_journal_gives_every_page_a_snapshot(
-    start_server: Start, watch: Watch
-) -> None:
-    server = start_server(check=0.2)
-    before = await epoch()
-    async with watch(server=server, cursor=(before, 1)) as page:
-        await page.in_step()
-        try:
-            await in_thread(JournalEpoch.objects.update, word="restored")
-            await page.until(lambda p: p.snapshot.get("epoch") == "restored")
-        finally:
-            await in_thread(JournalEpoch.objects.update, word=before)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.hub.journal_reader import Catchup
-from realtime.hub.topic import MAX_EARLY, RING, Subscription, Topic
+from realtime.hub.topic import MAX_EARLY, RING, Position, Subscription, Topic
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
 from realtime.pubsub.names import order_topic
 
@@ -62,7 +62,7 @@ def view(after: int, version: int, epoch: str = EPOCH) -> Catchup:
 
 def followed(version: int) -> tuple[Topic, Watcher]:
     topic, page = Topic(order_topic("0" * 32)), Watcher()
-    topic.apply(view(version, version))
+    topic.apply(view(version, version), topic.position)
     connection: Any = page
     subscription = Subscription(connection, topic, EPOCH, version)
     topic.members[connection] = subscription
@@ -87,10 +87,12 @@ def test_hints_and_readings_in_any_order_show_each_version_once_and_in_order(
             case "hint":
                 topic.take(frame(version))
             case "read":
-                topic.apply(view(topic.position.version, version))
+                # Asked for before what hints have brought beyond it.
+                asked = Position(EPOCH, min(topic.position.version, version))
+                topic.apply(view(topic.position.version, version), asked)
             case "foreign hint":
                 assert not topic.take(frame(version, "autumn"))
-    topic.apply(view(topic.position.version, 40))
+    topic.apply(view(topic.position.version, 40), topic.position)
 
     assert page.seen == [str(version) for version in range(start + 1, 41)]
     assert [each.version for each in topic.ring] == list(range(41 - len(topic.ring), 41))
@@ -101,7 +103,7 @@ def test_a_hole_asks_for_the_journal_and_what_came_early_is_kept() -> None:
 
     assert not topic.take(frame(4))
     assert page.seen == []
-    assert topic.apply(view(1, 3))
+    assert topic.apply(view(1, 3), topic.position)
     assert page.seen == ["2", "3", "4"]
 
 
@@ -110,7 +112,7 @@ def test_what_comes_during_the_first_reading_follows_on_it() -> None:
     for early in (frame(3), frame(1), frame(9, "autumn"), frame(2)):
         assert topic.take(early)
 
-    assert topic.apply(view(0, 1))
+    assert topic.apply(view(0, 1), topic.position)
     assert topic.position == (EPOCH, 3)
     assert [each.version for each in topic.ring] == [1, 2, 3]
 
@@ -119,7 +121,7 @@ def test_another_epoch_gives_every_page_a_snapshot() -> None:
     topic, page = followed(5)
 
     assert not topic.take(frame(6, "autumn"))
-    assert topic.apply(view(5, 2, "autumn"))
+    assert topic.apply(view(5, 2, "autumn"), topic.position)
     assert '"mode":"snapshot"' in page.seen[0]
     assert topic.position == ("autumn", 2)
 
@@ -127,7 +129,7 @@ def test_another_epoch_gives_every_page_a_snapshot() -> None:
 def test_a_topic_too_far_behind_gives_a_snapshot() -> None:
     topic, page = followed(1)
 
-    assert topic.apply(view(1, 400))
+    assert topic.apply(view(1, 400), topic.position)
     assert [('"mode":"snapshot"' in text) for text in page.seen] == [True]
     assert topic.position.version == 400
 
@@ -135,7 +137,7 @@ def test_a_topic_too_far_behind_gives_a_snapshot() -> None:
 def test_a_reading_that_does_not_connect_is_not_taken() -> None:
     topic, page = followed(1)
 
-    assert not topic.apply(view(5, 8))
+    assert not topic.apply(view(5, 8), topic.position)
     assert page.seen == []
     assert topic.position.version == 1
 
