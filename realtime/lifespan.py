@@ -11,6 +11,7 @@ import signal
 from types import FrameType
 from typing import Any
 
+from orders import clock
 from realtime.hub import local
 from realtime.hub.hub import Hub
 
@@ -33,6 +34,7 @@ async def application(_scope: Any, receive: Any, send: Any) -> None:
                 logger.exception("the hub cannot start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            clock.watch()
             _settle()
             await send({"type": "lifespan.startup.complete"})
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery.utils import uuid
 
-from orders import tracing
+from orders import clock, tracing
 from realtime.pubsub.names import Hint
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,10 @@ CAPACITY = 10_000  # hints that wait for the thread
 HINTS_PER_TASK = 200
 PAUSE = 2.0  # seconds without a try after the broker has failed
 IDLE = 60.0  # seconds; only how often an idle thread looks around
-EXPIRES = 30.0  # seconds; position checks have long been there then
+SENT_AT = "sent_at"  # a header: seconds by PostgreSQL's clock
+STALE = (
+    60.0  # seconds after which a hint is not worth sending: position checks have long been there
+)
 
 
 class Announcer:
@@ -59,7 +62,8 @@ class Announcer:
         from workers.tasks import announce
 
         hints = [hint for hint, _ in waited]
-        headers = {tracing.HEADER: sorted({cause for _, cause in waited if cause})}
+        causes = sorted({cause for _, cause in waited if cause})
+        headers = {tracing.HEADER: causes, SENT_AT: clock.time()}
         try:
             self._send(announce, hints, headers)
         except Exception as error:  # noqa: BLE001 — whatever a broker raises, it is away
@@ -80,11 +84,19 @@ class Announcer:
         if self._producer is None:
             self._producer = amqp.Producer(task.app.connection_for_write())
         message = amqp.as_task_v2(
-            uuid(), task.name, (hints,), {}, expires=EXPIRES, ignore_result=True,
+            uuid(), task.name, (hints,), {}, ignore_result=True,
             # Or Celery would make a text of all frames for each task, which nobody reads.
             argsrepr="…", kwargsrepr="{}",
         )  # fmt: skip
         amqp.send_task_message(self._producer, task.name, message, headers=headers, retry=False)
+
+
+def is_stale(sent_at: object) -> bool:
+    """Whether a task waited for a worker for so long that nobody needs its hints.
+
+    Not Celery's `expires`, which goes by the clocks of two machines and would discard every hint where they differ.
+    """
+    return isinstance(sent_at, int | float) and clock.time() - sent_at > STALE
 
 
 _announcer: Announcer | None = None

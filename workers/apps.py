@@ -9,7 +9,8 @@ class WorkersConfig(AppConfig):
     def ready(self) -> None:
         """Listen to the journal, in every process that writes to it, and tell the staff board how we are."""
         from realtime.board import components
-        from workers import provider_status, receivers
+        from workers import clock_skew, provider_status, receivers
 
         receivers.connect()
+        clock_skew.listen()
         components.register(provider_status.parts)

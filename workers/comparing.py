@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.utils import timezone
-
+from orders import clock
 from orders.payments import base, registry
 from orders.schedule import provider_lists
 from orders.schedule.provider_lists import Finding
@@ -50,7 +49,7 @@ def compare() -> Comparison:
 
 def _compare_with(name: str, provider: base.Lists, found: Counter[Finding]) -> bool:
     """True once the list was read to its end."""
-    now = timezone.now()
+    now = clock.now()
     cursor, failures = "", 0
     while failures < PATIENCE:
         allowance = Guard(name).allowance(1)  # a page costs what one question costs

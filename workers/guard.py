@@ -8,7 +8,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 
 import redis
@@ -16,14 +16,16 @@ from django.conf import settings
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
-from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError, CircuitRedisStorage
+from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError
+
+from orders import clock
+from workers.breaker_state import BreakerState
 
 log = logging.getLogger(__name__)
-# It logs a traceback for each command that Valkey did not answer; one line of ours says it.
-logging.getLogger("pybreaker").setLevel(logging.CRITICAL)
 
 FAILURES = 5  # in a row, until a provider is left alone
 PAUSE = timedelta(seconds=30)  # how long it is left alone, before single questions try it again
+SECOND = 1.0  # the budget's window
 OUTAGES = frozenset({"unavailable", "rate_limited"})
 
 
@@ -51,9 +53,11 @@ class Guard:
         """How many of the wanted questions may be put now; they are taken off this second's budget."""
         try:
             return self._take(_shared_limiter(), self._let_through(wanted))
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:  # away, or what stands there is no number
             log.warning(
-                "Valkey is away, %s is asked within this worker's budget: %s", self.provider, error
+                "Valkey is unavailable, %s is asked within this worker's budget: %s",
+                self.provider,
+                error,
             )
             return self._take(_own_limiter(), wanted)
 
@@ -77,11 +81,11 @@ class Guard:
         if storage.state == STATE_CLOSED:
             return wanted
         opened_at = storage.opened_at
-        is_over = opened_at is None or datetime.now(UTC) >= opened_at + self._pause
+        is_over = opened_at is None or clock.now() >= clock.of_local(opened_at) + self._pause
         return min(wanted, 1) if is_over else 0
 
-    def _storage(self) -> CircuitRedisStorage:
-        return CircuitRedisStorage(STATE_CLOSED, _valkey(), namespace=f"ordercast:{self.provider}")
+    def _storage(self) -> BreakerState:
+        return BreakerState(_valkey(), f"ordercast:breaker:{self.provider}")
 
     def _take(self, limiter: FixedWindowRateLimiter, wanted: int) -> Allowance:
         if wanted <= 0:
@@ -90,7 +94,9 @@ class Guard:
         taken = min(wanted, window.remaining)
         if taken <= 0 or not limiter.hit(self._rate, self.provider, cost=taken):
             taken = 0
-        return Allowance(taken, max(0.05, window.reset_time - time.time()))
+        # By the local clock on both sides: the library adds the key's time to live to it.
+        wait = window.reset_time - time.time()  # noqa: TID251
+        return Allowance(taken, min(max(0.05, wait), SECOND))
 
 
 def _raise_outage(found: str) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import connection
-from django.utils import timezone
 
+from orders import clock
 from orders.callbacks import intake
 from orders.commands import expiry, refresh
 from orders.commands.refresh import Refreshed
@@ -51,12 +51,12 @@ def tick(report: Callable[[Refreshed], object] = lambda _: None) -> Tick:
 
     `report` is called with each look, in the thread that made the tick.
     """
-    began = timezone.now()
-    retried = len(intake.retry_unmatched(began))
+    ends_at = time.monotonic() + LONGEST_TICK.total_seconds()
+    retried = len(intake.retry_unmatched(clock.now()))
     expired = _expire_overdue()
     found: Counter[str] = Counter()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
-        while timezone.now() - began < LONGEST_TICK:
+        while time.monotonic() < ends_at:
             claims, wait = _claim_round()
             if claims:
                 # Each in a copy of this thread's context, so that its lines in the log carry the same task.
@@ -87,7 +87,7 @@ def _claim_round() -> tuple[list[checks.Claim], float | None]:
     A payment whose provider is no longer configured is claimed too: its look fails, is logged, and in the end a
     person is called.
     """
-    now = timezone.now()
+    now = clock.now()
     known = registry.names()
     claims = checks.claim_due(now, BATCH, excluding=known)
     waits = []
@@ -105,7 +105,7 @@ def _claim_round() -> tuple[list[checks.Claim], float | None]:
 
 def _look(claim: checks.Claim) -> Refreshed:
     # Behind slow ones it can wait in line for longer than it is ours.
-    if timezone.now() >= claim.until:
+    if clock.now() >= claim.until:
         said = "its claim ran out in line"
         return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     try:
@@ -125,7 +125,7 @@ def _look(claim: checks.Claim) -> Refreshed:
 
 
 def _expire_overdue() -> int:
-    now = timezone.now()
+    now = clock.now()
     expiry.hurry_overdue(now)
     expired = 0
     for ref in expiry.overdue_orders(now, BATCH):

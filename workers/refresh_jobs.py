@@ -7,8 +7,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
-from django.utils import timezone
 
+from orders import clock
 from orders.commands import refresh_runs
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def carry_out(run_id: int | None) -> int:
 
 def catch_up() -> int:
     """What tasks have lost: all that is still open, of any run."""
-    return carry_out(None) if refresh_runs.is_anything_open(timezone.now()) else 0
+    return carry_out(None) if refresh_runs.is_anything_open(clock.now()) else 0
 
 
 def _carry_out(run_id: int | None) -> int:

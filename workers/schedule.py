@@ -9,6 +9,8 @@ COMPARE = "Compare payments with the providers' own lists"
 
 def install() -> None:
     """Put the schedule in place. What is there already, a changed interval too, is left as it is."""
+    # An earlier version set it: a worker whose clock is ahead would discard every tick (`scheduler`).
+    PeriodicTask.objects.filter(name=RECONCILE).update(expire_seconds=None)
     if not PeriodicTask.objects.filter(name=RECONCILE).exists():
         _install_reconcile(settings.ORDERCAST_TICK_SECONDS)
     if not PeriodicTask.objects.filter(name=COMPARE).exists():
@@ -24,8 +26,6 @@ def _install_reconcile(seconds: int) -> None:
         defaults={
             "task": "workers.tasks.reconcile",
             "interval": every,
-            # Ticks that waited for a dead worker are worth nothing: one is enough.
-            "expire_seconds": seconds,
             "description": "Looks at every payment that is due, expires overdue orders, and tries "
             "unmatched callbacks again. A second one at the same time is harmless.",
         },

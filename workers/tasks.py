@@ -6,7 +6,7 @@ from celery import shared_task
 
 from realtime.pubsub import publisher
 from realtime.pubsub.names import Hint
-from workers import comparing, provider_status, reconciler, refresh_jobs
+from workers import announcer, comparing, provider_status, reconciler, refresh_jobs
 from workers.inline_task import AtOnce
 
 
@@ -21,9 +21,10 @@ def compare() -> None:
     comparing.compare()
 
 
-@shared_task(base=AtOnce)
-def announce(hints: list[list[Any]]) -> None:
-    publisher.announce(map(Hint.received, hints))
+@shared_task(base=AtOnce, bind=True)
+def announce(self: Any, hints: list[list[Any]]) -> None:
+    if not announcer.is_stale(self.request.get(announcer.SENT_AT)):
+        publisher.announce(map(Hint.received, hints))
 
 
 @shared_task

@@ -11,9 +11,9 @@ from enum import StrEnum
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.utils import timezone
 from pydantic_core import to_json
 
+from orders import clock
 from orders.access.credentials import (
     BadToken,
     Credentials,
@@ -57,7 +57,7 @@ def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
 
     One query, whatever `many` holds; none for the configured service token alone.
     """
-    now = timezone.now()
+    now = clock.now()
     found = {c: Lapse.EXPIRED for c in many if c.expires_at is not None and c.expires_at <= now}
     asked = [c for c in many if c not in found and not _is_configured(c)]
     if asked:
@@ -71,7 +71,7 @@ def revoke(what: str, *, actor: str, reason: str = "", until: datetime | None = 
 
     `until`: when the row is of no more use, because all that it revokes has run out.
     """
-    now = timezone.now()
+    now = clock.now()
     Revocation.objects.filter(until__lte=now).delete()
     made, _ = Revocation.objects.update_or_create(
         what=what, defaults={"at": now, "actor": actor, "reason": reason, "until": until}
@@ -174,7 +174,7 @@ class _Standing:
 def end_sessions(user_id: int) -> int:
     """Log a user out everywhere; returns how many log-ins were ended. Reads every live session."""
     ended = 0
-    for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
+    for session in Session.objects.filter(expire_date__gt=clock.now()).iterator():
         if session.get_decoded().get("_auth_user_id") == str(user_id):
             session.delete()
             ended += 1

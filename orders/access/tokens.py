@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 from django.conf import settings
-from django.utils import timezone
 
+from orders import clock
 from orders.access import keys
 from orders.access.credentials import (
     ALL_SCOPES,
@@ -34,6 +34,7 @@ GRANT_LIFETIME = timedelta(days=30)
 USER_LIFETIME = timedelta(hours=1)
 SERVICE_LIFETIME = timedelta(days=90)
 MAX_LIFETIME = timedelta(days=366)
+SKEW = timedelta(minutes=1)  # what another issuer's clock may differ from ours
 MAX_TOKEN = 16_384  # characters
 MAX_NAME = (
     100  # characters of a service's name, which stands in journal, audit and idempotency keys
@@ -62,7 +63,7 @@ def issue_service_token(
 
 
 def _issue(claims: dict[str, Any], lifetime: timedelta) -> str:
-    now = timezone.now()
+    now = clock.now()
     secret, key_id = keys.signing()
     claims |= {
         "aud": AUDIENCE,
@@ -100,15 +101,23 @@ def _verified(token: str) -> dict[str, Any]:
         raise BadToken(f"not a token of ours: {invalid}") from invalid
     for key, algorithm in candidates:
         try:
-            return _decode(token, key, algorithm)
+            claims = _decode(token, key, algorithm)
         except jwt.InvalidSignatureError:
             continue
-        except jwt.ExpiredSignatureError as expired:
-            raise TokenExpired("the token has run out; ask for a new one") from expired
         # PyJWT lets what a hostile claim does to int() and datetime through.
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as invalid:
             raise BadToken(f"not a token of ours: {invalid}") from invalid
+        else:
+            return _as_early_as_can_be(claims) if algorithm != keys.OURS else claims
     raise BadToken("not a token of ours: no key of ours has signed it")
+
+
+def _as_early_as_can_be(claims: dict[str, Any]) -> dict[str, Any]:
+    """By an issuer's clock that is ahead, a token would be younger than the revocation that came after it."""
+    issued_at = _instant(claims, "iat")
+    if issued_at is None:
+        return claims
+    return claims | {"iat": max(0.0, (issued_at - SKEW).timestamp())}
 
 
 @lru_cache(maxsize=64)
@@ -124,10 +133,22 @@ def _decode(token: str, key: Any, algorithm: str) -> dict[str, Any]:
         algorithms=[algorithm],
         audience=AUDIENCE,
         issuer=settings.ORDERCAST_TOKEN_ISSUER or None if algorithm != keys.OURS else None,
-        # An issuer whose clock is ahead must not lock its users out; what counts is when a token ends.
-        options={"require": ["exp", "aud"], "verify_iat": False},
-    )
+        # PyJWT goes by this machine's clock; see `_check_times`.
+        options={
+            "require": ["exp", "aud"], "verify_iat": False, "verify_exp": False, "verify_nbf": False
+        },
+    )  # fmt: skip
+    _check_times(claims)
     return claims
+
+
+def _check_times(claims: dict[str, Any]) -> None:
+    """By PostgreSQL's clock. An issuer whose clock is ahead must not lock its users out: what counts is the end."""
+    now, ends, begins = clock.now(), _instant(claims, "exp"), _instant(claims, "nbf")
+    if ends is not None and ends <= now:
+        raise TokenExpired("the token has run out; ask for a new one")
+    if begins is not None and begins > now + SKEW:
+        raise BadToken("the token's `nbf` is still to come")
 
 
 def _credentials(claims: dict[str, Any]) -> Credentials:

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from orders import clock
 from orders.models import Order, Payment
 from orders.support import labels, relative_time
 from orders.support.relative_time import ago
@@ -99,20 +100,20 @@ def moment(at: datetime | None) -> SafeString | str:
     """How long ago; the exact time when pointed at."""
     if at is None:
         return EMPTY
-    return _time(at, ago(timezone.now() - at))
+    return _time(at, ago(clock.now() - at))
 
 
 def ahead(at: datetime | None) -> SafeString | str:
     """In how long something is to happen: "now" while it is due, "overdue" a minute after."""
     if at is None:
         return EMPTY
-    left = at - timezone.now()
+    left = at - clock.now()
     return _time(at, _("overdue") if left < -OVERDUE else relative_time.ahead(left))
 
 
 def deadline(at: datetime | None) -> SafeString | str:
     """In how long something ends, or how long ago it did."""
-    return ahead(at) if at is None or at > timezone.now() else moment(at)
+    return ahead(at) if at is None or at > clock.now() else moment(at)
 
 
 def _time(at: datetime, near: str) -> SafeString:

@@ -6,11 +6,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from orders import clock
 from orders.admin import actions, order_page, searching
 from orders.admin.base import COUNTED, EMPTY, OVERDUE, ReadOnlyAdmin, ahead, badge, folded, moment
 from orders.domain import money
@@ -42,7 +42,7 @@ class Checks(admin.SimpleListFilter):
         if self.value() != "overdue":
             return queryset
         # Asked first and by itself: the timetable's index finds the few, whatever the orders' planner would think.
-        late = Payment.objects.filter(next_check_at__lt=timezone.now() - OVERDUE)
+        late = Payment.objects.filter(next_check_at__lt=clock.now() - OVERDUE)
         orders = late.order_by("next_check_at").values_list("order_id", flat=True)
         return queryset.filter(pk__in=list(orders[:COUNTED]))
 

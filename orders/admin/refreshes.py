@@ -6,11 +6,11 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from orders import clock
 from orders.admin.base import ReadOnlyAdmin, badge, moment
 from orders.commands import refresh_runs
 from orders.models import RefreshItem, RefreshRun
@@ -81,7 +81,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
 def _progress(run: RefreshRun) -> dict[str, Any]:
     items = list(run.items.select_related("order").order_by("pk"))
     over = [item for item in items if item.done_at]
-    waited = (timezone.now() - run.at).total_seconds()
+    waited = (clock.now() - run.at).total_seconds()
     return {
         "run": run,
         "rows": [_row(item) for item in items],

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from orders import clock
 from orders.callbacks.replay import reread
 from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause, Source
@@ -50,7 +50,7 @@ def accept(
     if stored.outcome not in {Outcome.UNMATCHED, Outcome.FOREIGN}:
         return Outcome(stored.outcome)
     if stored.locked is None:
-        soon = timezone.now() + _scaled(TRIES[0])
+        soon = clock.now() + _scaled(TRIES[0])
         CallbackReceipt.objects.filter(pk=stored.receipt).update(next_try_at=soon)
         return Outcome.UNMATCHED
     if event.snapshot is None:
@@ -61,7 +61,7 @@ def accept(
 
 def _ask_instead(receipt: int, payment: Payment) -> Outcome:
     """Bring the payment's check forward to now, also for a payment that was closed."""
-    payment.next_check_at = timezone.now()
+    payment.next_check_at = clock.now()
     why = "it does not carry the payment's whole state; the provider is asked"
     statements.conclude(receipt, Outcome.ASKING, why, payment, ("next_check_at",))
     return Outcome.ASKING
@@ -85,7 +85,7 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
             receipt.payment, receipt.outcome = payment, Outcome.ASKING
             receipt.detail = "its payment turned up; the provider is asked"
             receipt.next_try_at = None
-            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=clock.now())
         elif receipt.tries < len(TRIES):
             receipt.next_try_at = now + _scaled(TRIES[receipt.tries])
         elif _may_be_foreign(receipt):

@@ -6,8 +6,8 @@ it tells no whole state, the provider is asked instead.
 """
 
 from django.db import transaction
-from django.utils import timezone
 
+from orders import clock
 from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause
 from orders.domain.outcomes import Outcome
@@ -25,7 +25,7 @@ def replay_receipt(receipt_id: int, cause: Cause) -> tuple[Outcome, str]:
     if payment is None:
         return Outcome.UNMATCHED, f"no payment {receipt.merchant_ref} of {receipt.provider} here"
     if event is None or event.snapshot is None:
-        Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+        Payment.objects.filter(pk=payment.pk).update(next_check_at=clock.now())
         outcome, detail = Outcome.ASKING, "it does not tell the payment's whole state"
     else:
         outcome, detail = apply_snapshot(payment.pk, event.snapshot, cause)

@@ -6,11 +6,11 @@ from contextlib import suppress
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from psycopg_pool import PoolTimeout
 
+from orders import clock
 from orders.api.problems import problem
 from orders.callbacks import intake, quarantine
 from orders.payments import registry
@@ -59,7 +59,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
 def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
     body = request.body
     try:
-        found = provider.parse_callback(request.headers, body, timezone.now())
+        found = provider.parse_callback(request.headers, body, clock.now())
     except BadSignature as error:
         log.warning("refused a callback of %s from %s: %s", provider.name, _address(request), error)
         return AckOutcome.BAD_SIGNATURE

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
+from orders import clock
 from orders.domain import events
 from orders.domain.cause import Cause
 from orders.domain.decisions import LIVE
@@ -41,7 +41,7 @@ def create_order(
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     if idempotency_key and (earlier := _made_before(scope, idempotency_key, digest)):
         return earlier, False
-    deadline = timezone.now() + timedelta(seconds=expires_in or settings.ORDERCAST_ORDER_LIFETIME)
+    deadline = clock.now() + timedelta(seconds=expires_in or settings.ORDERCAST_ORDER_LIFETIME)
     order = Order(
         customer_id=customer_id,
         metadata=dict(metadata or {}),
@@ -86,11 +86,11 @@ def intend_cancellation(ref: str, *, reason: str, cause: Cause) -> tuple[Order, 
         order.make("cancel", events.OrderCancelled(reason=reason), cause)
         # An attempt that failed may be open at its provider for another try: the next tick calls it off.
         failed = order.payments.filter(status=PaymentStatus.FAILED).exclude(provider_ref="")
-        failed.update(next_check_at=timezone.now())
+        failed.update(next_check_at=clock.now())
     elif not order.is_cancelling:
         writer.record(order, events.CancellationRequested(reason=reason), cause)
         # The call comes after the commit; should we die in between, the reconciler makes it.
-        soon = timezone.now() + PROFILES[Profile.UNKNOWN][0] * settings.ORDERCAST_CHECK_TIME_SCALE
+        soon = clock.now() + PROFILES[Profile.UNKNOWN][0] * settings.ORDERCAST_CHECK_TIME_SCALE
         order.payments.filter(status__in=LIVE, next_check_at__gt=soon).update(next_check_at=soon)
     return order, live
 

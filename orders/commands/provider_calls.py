@@ -7,8 +7,8 @@ settles with the same key. All functions here are synchronous and take as long a
 from django.conf import settings
 from django.db import connection, transaction
 from django.urls import reverse
-from django.utils import timezone
 
+from orders import clock
 from orders.access import issue_grant
 from orders.access.links import page_url
 from orders.commands import lifecycle
@@ -56,7 +56,7 @@ def start_payment(
         apply_snapshot(payment.pk, refused_snapshot(payment, refused), cause)
         raise ProviderRefused(f"{payment.provider} refused the payment: {refused}") from refused
     except base.ProviderError as error:
-        checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
+        checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
     else:
         apply_snapshot(payment.pk, told, cause)
     payment.refresh_from_db()
@@ -96,7 +96,7 @@ def _intend_payment(
         amount=order.total - max(0, order.captured - order.refunded),
         currency=order.currency,
     )
-    checks.schedule(payment, timezone.now())
+    checks.schedule(payment, clock.now())
     payment.save(force_insert=True)
     return payment, True
 
@@ -149,12 +149,12 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
         if payment.status == INTENDED:
             close_unsent(payment, cause)
         else:  # they had it once: not for us to say what became of it
-            checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
+            checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
     except base.ProviderError as error:
         # Refused too: money may have moved this very moment. The next fetch tells.
-        checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
+        checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
         if is_urgent:
-            Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
+            Payment.objects.filter(pk=payment.pk).update(next_check_at=clock.now())
     else:
         apply_snapshot(payment.pk, told, cause)
 
@@ -207,7 +207,7 @@ def _intend_refund(
         payment=payment.ref, refund=refund.ref, amount=wanted, reason=reason
     )
     writer.record(order, event, cause)
-    checks.schedule(payment, timezone.now())
+    checks.schedule(payment, clock.now())
     payment.save(update_fields=["profile", "step", "next_check_at"])
     return refund, True
 
@@ -253,7 +253,7 @@ def send_refund(refund: Refund, cause: Cause) -> None:
         _record_refusal(refund, cause)
         raise ProviderRefused(f"{payment.provider} refused the refund: {refused}") from refused
     except base.ProviderError as error:
-        checks.record_check(payment.pk, check_result_of(error), cause, timezone.now(), None)
+        checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
     else:
         apply_snapshot(payment.pk, told, cause)
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
+from orders import clock
 from orders.commands import expiry, provider_calls, review
 from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause
@@ -77,7 +77,7 @@ def _conclude(
     """Log the look and, at the profile's end, call a person: in one transaction, for a crash in between is silence."""
     with transaction.atomic():
         order = Order.objects.locked(payment.order.ref)  # before the payment, as everywhere
-        if checks.record_check(payment.pk, look, cause, timezone.now(), claim):
+        if checks.record_check(payment.pk, look, cause, clock.now(), claim):
             detail = f"payment {payment.ref} is still {payment.status} after the last check of its profile"
             review.flag_for_review(order, "checks_exhausted", detail, cause)
 
@@ -116,7 +116,7 @@ def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> N
 def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.CheckResult:
     """Our create was lost on the way. Repeat it with its key, unless nobody wants it any more."""
     order = payment.order
-    is_over = order.expires_at is not None and order.expires_at <= timezone.now()
+    is_over = order.expires_at is not None and order.expires_at <= clock.now()
     if order.is_cancelling or is_over or order.state not in UNPAID:
         provider_calls.close_unsent(payment, cause)
         return checks.CheckResult(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
@@ -139,7 +139,7 @@ def _is_unwanted(payment: Payment) -> bool:
 
 
 def _is_overdue(order: Order) -> bool:
-    is_past = order.expires_at is not None and order.expires_at <= timezone.now()
+    is_past = order.expires_at is not None and order.expires_at <= clock.now()
     return is_past and order.state in UNPAID
 
 
@@ -156,4 +156,4 @@ def _close(payment: Payment, cause: Cause) -> None:
     waiting = {base.PaymentStatus.PENDING, base.PaymentStatus.FAILED}
     for other in order.payments.filter(status__in=waiting).exclude(provider_ref=""):
         provider_calls.call_off(other, cause, is_urgent=False)
-    expiry.expire_order(order.ref, now=timezone.now(), cause=cause)
+    expiry.expire_order(order.ref, now=clock.now(), cause=cause)

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
+from orders import clock
 from orders.commands import refresh
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
@@ -36,7 +36,7 @@ def want(orders: Iterable[int], cause: Cause) -> RefreshRun:
     The cooldown (`ORDERCAST_REFRESH_COOLDOWN`) counts for an order, whoever asks.
     """
     with transaction.atomic():
-        now = timezone.now()
+        now = clock.now()
         run = RefreshRun.objects.create(actor=cause.actor, reason=cause.reason, at=now)
         # Locked in one order: of two people who press at once, the second sees what the first has wanted.
         rows = list(Order.objects.filter(pk__in=list(orders)).order_by("pk").select_for_update())
@@ -92,7 +92,7 @@ def _open(now: datetime) -> "QuerySet[RefreshItem]":
 
 
 def _claim(run_id: int | None) -> RefreshItem | None:
-    now = timezone.now()
+    now = clock.now()
     open_items = _open(now) if run_id is None else _open(now).filter(run=run_id)
     with transaction.atomic():
         item = open_items.order_by("pk").select_for_update(skip_locked=True).first()
@@ -117,5 +117,5 @@ def _ask(item: RefreshItem) -> None:
         log.exception("the forced refresh of order %s failed", item.order.ref)
         item.results = [["", "error", "see the log"]]
     item.state = Order.objects.values_list("state", flat=True).get(pk=item.order_id)
-    item.status, item.done_at = Status.DONE, timezone.now()
+    item.status, item.done_at = Status.DONE, clock.now()
     item.save(update_fields=["results", "state", "status", "done_at"])

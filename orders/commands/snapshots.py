@@ -5,8 +5,8 @@ function (`orders.domain.decisions`), recorded by django-fsm transitions, and sa
 """
 
 from django.db import transaction
-from django.utils import timezone
 
+from orders import clock
 from orders.commands.review import flag_for_review
 from orders.domain import events
 from orders.domain.cause import Cause
@@ -62,14 +62,14 @@ def _apply(
         case Verdict.STEP_BACK:
             named = _remember_address(payment, incoming)
             if not is_answer:
-                payment.next_check_at = timezone.now()
+                payment.next_check_at = clock.now()
                 return Result(Outcome.ASKING, decision.detail), ("next_check_at", *named)
             _record_conflict(order, payment, incoming, decision, cause)
             return Result(Outcome.CONFLICT, decision.detail), named
         case Verdict.NOTHING_NEW:
             changed = _remember_address(payment, incoming)
             if _settle_refunds(payment, incoming):  # from requested to pending: another timetable
-                schedule(payment, timezone.now())
+                schedule(payment, clock.now())
                 changed += _TIMETABLE
             return Result(Outcome.NOTHING_NEW, ""), changed
         case Verdict.APPLY:
@@ -135,7 +135,7 @@ _TAKEN_OVER = (
 
 def _take_over(payment: Payment, incoming: Snapshot) -> _Changed:
     """What the provider says, into the payment. Returns the fields to save: a check may be logged meanwhile."""
-    now = timezone.now()
+    now = clock.now()
     payment.status = incoming.status
     payment.authorised, payment.captured = incoming.authorised, incoming.captured
     payment.refunded, payment.disputed = incoming.refunded, incoming.disputed

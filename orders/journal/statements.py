@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.utils import timezone
-
+from orders import clock
 from orders.domain.errors import OrderNotFound
 from orders.models import Order, Payment
 from orders.models.order import locked_columns, take_locked
@@ -51,7 +50,7 @@ def store_receipt(
     first: where the two disagree, that payment is the one with the mismatch.
     """
     parameters = {
-        **receipt, "headers": json.dumps(receipt["headers"]), "at": timezone.now(),
+        **receipt, "headers": json.dumps(receipt["headers"]), "at": clock.now(),
         "our_ref": by_our_ref, "provider_ref": by_provider_ref,
     }  # fmt: skip
     # Where no payment comes with it, the row that was stored just now is read alone.

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 from django_fsm.signals import post_transition
 
+from orders import clock
 from orders.domain import events, projection
 from orders.domain.cause import Cause
 from orders.domain.errors import NotInTransaction, NotLocked, ProjectionDisagrees
@@ -106,7 +106,7 @@ def _advance(
     order: Order, event: events.Event, facts: projection.Facts, cause: Cause
 ) -> events.EventRecord:
     """Save the order and append the event in one statement: half the way of two, and all of it or nothing."""
-    values = facts.row() | {"version": order.version + 1, "changed_at": timezone.now()}
+    values = facts.row() | {"version": order.version + 1, "changed_at": clock.now()}
     data, public = events.encode(event), facts.public()
     parameters = {
         **values,

@@ -2,14 +2,15 @@
 
 import pgtrigger
 from django.db import models
-from django.utils import timezone
+
+from orders import clock
 
 
 class Revocation(models.Model):
     """Everything that `what` names and that was issued up to `at` no longer counts."""
 
     what = models.CharField(max_length=300, unique=True)  # access.revocation makes it
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
     until = models.DateTimeField(null=True, blank=True)  # all that it revokes has run out by then
     actor = models.CharField(max_length=200)
     reason = models.CharField(max_length=500, blank=True)
@@ -21,7 +22,7 @@ class Revocation(models.Model):
 class AuditEntry(models.Model):
     """One write that somebody asked for: who, from where, why, and whether it was done. Never rewritten."""
 
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
     action = models.CharField(max_length=64)
     order = models.CharField(
         max_length=32, blank=True

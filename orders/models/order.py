@@ -14,9 +14,9 @@ from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 from django_fsm import RETURN_VALUE, FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
+from orders import clock
 from orders.domain import events as e
 from orders.domain.cause import Cause
 from orders.domain.errors import IllegalMove, OrderNotFound
@@ -108,7 +108,7 @@ class Order(FSMModelMixin, models.Model):
     idempotency_scope = models.CharField(max_length=220, blank=True, db_default="", editable=False)
     idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
     request_hash = models.CharField(max_length=64, blank=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     # From here on: the projection. Only the journal writes these.
     state = FSMField(
@@ -126,7 +126,7 @@ class Order(FSMModelMixin, models.Model):
     needs_review = models.BooleanField(default=False)
     is_cancelling = models.BooleanField(default=False)
     expires_at = models.DateTimeField(null=True, blank=True)
-    changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    changed_at = models.DateTimeField(default=clock.now, editable=False)
 
     objects: ClassVar[models.Manager[Self]] = OrderQuerySet.as_manager()
 

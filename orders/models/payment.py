@@ -2,8 +2,8 @@
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from orders import clock
 from orders.models.order import Order, new_ref
 
 
@@ -37,8 +37,8 @@ class Payment(models.Model):
         max_length=4000, blank=True
     )  # where the checkout sends the customer back
     checkout_url = models.CharField(max_length=2000, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    changed_at = models.DateTimeField(default=clock.now, editable=False)
 
     profile = models.CharField(max_length=16)  # checking.Profile
     step = models.PositiveSmallIntegerField(default=0)
@@ -80,7 +80,7 @@ class Refund(models.Model):
     status = models.CharField(
         max_length=16, default="intended"
     )  # base.RefundStatus, "intended" or "refused"
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
         constraints = [
@@ -106,7 +106,7 @@ class CallbackReceipt(models.Model):
     merchant_ref = models.CharField(max_length=200, blank=True)  # what it says it is about
     body = models.TextField()
     headers = models.JSONField(default=dict)
-    received_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(default=clock.now)
     outcome = models.CharField(max_length=16)  # commands.Outcome
     detail = models.CharField(max_length=500, blank=True)
     deliveries = models.PositiveIntegerField(default=1)
@@ -133,7 +133,7 @@ class PaymentCheck(models.Model):
     """One look at a provider: what was found, also when nothing had changed."""
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="checks")
-    checked_at = models.DateTimeField(default=timezone.now)
+    checked_at = models.DateTimeField(default=clock.now)
     source = models.CharField(max_length=16)
     actor = models.CharField(max_length=200, blank=True)
     found = models.CharField(max_length=16)  # commands.Outcome, or what went wrong

@@ -2,8 +2,8 @@
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from orders import clock
 from orders.models.order import Order
 
 
@@ -12,7 +12,7 @@ class RefreshRun(models.Model):
 
     actor = models.CharField(max_length=200)
     reason = models.CharField(max_length=300)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
 
     class Meta:
         verbose_name = "forced refresh"
@@ -34,7 +34,7 @@ class RefreshItem(models.Model):
     run = models.ForeignKey(RefreshRun, on_delete=models.CASCADE, related_name="items")
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+", db_index=False)
     status = models.CharField(max_length=8, choices=Status, default=Status.WAITING)
-    wanted_at = models.DateTimeField(default=timezone.now)
+    wanted_at = models.DateTimeField(default=clock.now)
     free_at = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)

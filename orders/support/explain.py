@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db.models import Sum
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from orders import clock
 from orders.domain.errors import OrderNotFound
 from orders.domain.money import written
 from orders.domain.states import UNPAID, State
@@ -62,7 +62,7 @@ def explain(ref: str) -> Explanation:
     order = Order.objects.filter(ref=ref).first()
     if order is None:
         raise OrderNotFound(ref)
-    now = timezone.now()
+    now = clock.now()
     moved = _last_move(order)
     flags = _standing(OrderEvent.objects.filter(order=order, type__in=_FLAGS).order_by("version"))
     payments = tuple(_story(p, now) for p in order.payments.order_by("pk"))

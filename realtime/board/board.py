@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
-
+from orders import clock
 from orders.domain.cause import Source
 from orders.support import counts, hourly
 from orders.support.counts import Figures
@@ -70,7 +69,7 @@ class Board:
             return self._seen
 
     def _look(self) -> BoardState:
-        now = timezone.now()
+        now = clock.now()
         if time.monotonic() - self._parts_at > PARTS_FRESH:
             self._parts = tuple(components.all_parts())
             self._parts_at = time.monotonic()

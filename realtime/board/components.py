@@ -1,15 +1,17 @@
 """How the parts of the system are: those of this room, and what other rooms have registered."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from orders import clock
 from realtime.hub import local
 
 
 @dataclass(frozen=True)
 class Part:
-    """`kind` is valkey, pages, tick or provider. `is_well` is None where it cannot be known now."""
+    """`kind` is valkey, pages, clock, tick or provider. `is_well` is None where it cannot be known now."""
 
     kind: str
     is_well: bool | None
@@ -37,4 +39,11 @@ def _own() -> list[Part]:
     return [
         Part("valkey", hub["channel_layer"]["is_up"]),
         Part("pages", True, count=hub["connections"]),
+        _clock(),
     ]
+
+
+def _clock() -> Part:
+    if not clock.is_skewed():
+        return Part("clock", True, name="web")
+    return Part("clock", False, name=f"web {socket.gethostname()}: {clock.skew():+.1f} s")

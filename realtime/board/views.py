@@ -25,6 +25,7 @@ PARTS: Mapping[str, Text] = {
     "pages": _("Live pages (this process)"),
     "tick": _("Reconciler (beat, broker and worker)"),
     "provider": _("Provider"),
+    "clock": _("Clock"),
 }
 _CONDITIONS: Mapping[bool | None, Text] = {
     True: pgettext_lazy("part", "OK"),
@@ -33,6 +34,7 @@ _CONDITIONS: Mapping[bool | None, Text] = {
 }
 _PAUSED = _("paused after repeated failures")
 _LATE = _("no recent run")
+_SKEWED = _("differs from PostgreSQL's clock")
 
 
 def may_look(user: Any) -> bool:
@@ -127,7 +129,7 @@ def _tile(key: str, name: Text, count: Count, link: str, tone: str) -> dict[str,
 def _part(part: Part) -> dict[str, Any]:
     condition = _CONDITIONS[part.is_well]
     if part.is_well is False:
-        condition = {"provider": _PAUSED, "tick": _LATE}.get(part.kind, condition)
+        condition = {"provider": _PAUSED, "tick": _LATE, "clock": _SKEWED}.get(part.kind, condition)
     return {
         "name": PARTS[part.kind],
         "detail": part.name,

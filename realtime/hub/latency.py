@@ -1,15 +1,16 @@
 """How late this process's pages are: from an event's own time to the moment it is handed to those who watch its order.
 
-By the clocks of two machines, where the one that wrote it is another; without what the network to the browser takes.
-Both ways count: an event that came by hint, and one that only the position check found. Limits: this process alone,
-since it began; of many events at once a sample; an event whose order nobody watches here is not among them.
+By PostgreSQL's clock on both sides (`orders.clock`), to within a round trip; without what the network to the browser
+takes. Both ways count: an event that came by hint, and one that only the position check found. Limits: this process
+alone, since it began; of many events at once a sample; an event whose order nobody watches here is not among them.
 """
 
 import math
-import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
+
+from orders import clock
 
 MINUTES = 60
 PER_SECOND = 200  # samples
@@ -26,7 +27,7 @@ class Lateness:
 
     def note(self, frame: str) -> None:
         """An event's frame is about to be handed to its pages. Microseconds; a fraction of one if not sampled."""
-        now = time.time()
+        now = clock.time()
         if now >= self._until:
             self._until, self._taken = now + 1, 0
         elif self._taken >= PER_SECOND:

@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import httpx
 import pytest
 from django.test import Client
 from pytest_django import Settings
@@ -11,6 +12,8 @@ from backend.http import health
 from orders import access
 from tests.builders import an_order
 from tests.people import SERVICE
+from tests.realtime.serving import ServerProcess
+from tests.skew import skewed
 from tests.waiting import eventually
 
 FAR = "192.0.2.44"
@@ -49,7 +52,9 @@ class TestWhoIsTold:
 
     @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1"])
     def test_whoever_asks_from_this_machine_is_told_all(self, address: str) -> None:
-        assert asked(address).json() == {"database": "ok", "valkey": "ok", "hub": None}
+        assert asked(address).json() == {
+            "database": "ok", "valkey": "ok", "clock": "ok", "hub": None
+        }  # fmt: skip
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
     def test_a_proxy_on_this_machine_speaks_for_somebody_else(self, header: str) -> None:
@@ -137,3 +142,22 @@ def test_a_silent_part_holds_up_one_who_asks_and_counts_as_away(
     eventually(lambda: not waits.is_alive(), 10)
     monkeypatch.setattr(health, "FRESH", 60.0)
     assert parts.look().database == "ok"
+
+
+@pytest.mark.stack
+def test_a_web_process_whose_clock_is_wrong_says_so_and_is_ready(
+    child_environment: dict[str, str],
+) -> None:
+    server = ServerProcess(skewed(child_environment, 20))
+    try:
+        server.wait()
+
+        def clock() -> str:
+            answer = httpx.get(f"{server.url}/health/ready", trust_env=False)
+            assert answer.status_code == 200
+            return str(answer.json()["clock"])
+
+        eventually(lambda: clock().startswith("skew: +20"))
+        assert "clock skew: this machine's clock is 20.0 s ahead" in server.output()
+    finally:
+        server.stop()

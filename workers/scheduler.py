@@ -1,0 +1,37 @@
+"""Beat's scheduler: django-celery-beat's, that clocks which differ or are set back do not stop."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+
+log = logging.getLogger(__name__)
+
+AHEAD = timedelta(minutes=1)  # what another machine's clock may differ
+
+
+class Entry(ModelEntry):  # type: ignore[misc] # django-celery-beat has no types
+    """A periodic task that neither waits for a time that a wrong clock wrote down, nor expires by a worker's clock."""
+
+    def __init__(self, model: Any, app: Any = None) -> None:
+        super().__init__(model, app=app)
+        self.last_run_at: datetime = model.last_run_at
+        # A worker whose clock is ahead would discard every tick. A tick that is late or doubled does no harm.
+        self.options.pop("expires", None)
+
+    def is_due(self) -> Any:
+        """`schedules.schedstate`: whether it is due, and in how many seconds to ask again."""
+        now = self._default_now()
+        if self.last_run_at > now + AHEAD:
+            log.warning(
+                "%r last ran at %s, which is still to come: a clock was wrong; it runs now",
+                self.name,
+                self.last_run_at,
+            )
+            self.last_run_at = self.model.last_run_at = now - timedelta(days=1)
+        return super().is_due()
+
+
+class Scheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat has no types
+    Entry = Entry
