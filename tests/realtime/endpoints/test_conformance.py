@@ -22,12 +22,12 @@ from tests.realtime.conftest import (
     grow,
     grow_and_announce,
 )
+from tests.realtime.endpoints.conftest import TRANSPORTS, Watch
 from tests.realtime.serving import Server
 from tests.realtime.viewers import View, watching
 from tests.waiting import eventually_async
 
 Start = Callable[..., Server]
-Watch = Callable[..., AbstractAsyncContextManager[View]]
 STRANGE = "f" * 32
 
 
