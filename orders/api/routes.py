@@ -21,10 +21,10 @@ from orders.api.schemas import (
     NewOrderOut,
     OrderIn,
     OrderOut,
+    OrderStateOut,
     PaymentIn,
     Problem,
     ReasonIn,
-    RefreshedOut,
     RefreshOut,
     RefundIn,
     RefundOut,
@@ -35,7 +35,9 @@ from orders.api.serializers import (
     new_order_out,
     order_for_customer,
     order_out,
+    order_state_out,
     payment_out,
+    refreshed_out,
 )
 from orders.api.strict_api import StrictAPI
 from orders.commands import lifecycle, provider_calls
@@ -58,6 +60,7 @@ api = StrictAPI(
 )
 api.add_router("", why.router)
 
+Seen = OrderOut | OrderStateOut  # after a write: the second for those who may not read it
 Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
@@ -96,7 +99,8 @@ def _reader(request: HttpRequest) -> Principal:
 )
 def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None) -> Status[Any]:
     """The same `Idempotency-Key` with the same body gives the same order (200); with another body, 422."""
-    cause = _writer(request, Scope.WRITE_ORDERS).cause()
+    principal = _writer(request, Scope.WRITE_ORDERS)
+    cause = principal.cause()
     with audit.write("order.create", cause) as entry:
         order, is_new = lifecycle.create_order(
             total=body.amount,
@@ -108,7 +112,9 @@ def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None
             cause=cause,
         )
         entry.order = order.ref
-    return Status(201 if is_new else 200, new_order_out(order, queries.epoch()))
+    return Status(
+        201 if is_new else 200, new_order_out(order, queries.epoch(), sees_all=principal.sees_all)
+    )
 
 
 @api.get("/orders/{ref}", response={200: OrderOut, 304: None, **ERRORS}, summary="See an order")
@@ -166,10 +172,8 @@ def start_payment(
     return Status(200 if body.mode == "sync" and is_settled else 202, started)
 
 
-@api.post(
-    "/orders/{ref}/cancel", response={200: OrderOut, 202: OrderOut, **ERRORS}, summary="Cancel"
-)
-def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status[OrderOut]:
+@api.post("/orders/{ref}/cancel", response={200: Seen, 202: Seen, **ERRORS}, summary="Cancel")
+def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status[Any]:
     """200 once cancelled; 202 while the provider has yet to confirm."""
     principal = _writer(request, Scope.WRITE_ORDERS, ref)
     cause = principal.cause(body.reason)
@@ -204,17 +208,19 @@ def refund(
     "/orders/{ref}/refresh", response={200: RefreshOut, **ERRORS}, summary="Ask the provider now"
 )
 def refresh(request: HttpRequest, ref: Path[Ref]) -> RefreshOut:
-    """Ask the provider about each of the order's payments, let the answers in, and say what was found."""
+    """Ask the provider about each of the order's payments, apply the answers, and say what was found."""
     principal = _writer(request, Scope.REFRESH, ref)
     cause = principal.cause("API refresh")
     with audit.write("order.refresh", cause, ref):
         results = refresh_order(ref, cause=cause)
-    found = [RefreshedOut.from_orm(result) for result in results]
+    found = [refreshed_out(result, sees_all=principal.sees_all) for result in results]
     return RefreshOut(results=found, order=_order(principal, ref))
 
 
-def _order(principal: Principal, ref: str) -> OrderOut:
-    return order_out(principal.visible(ref), queries.epoch())
+def _order(principal: Principal, ref: str) -> Seen:
+    """The order after a write, as far as its sender may read it."""
+    order, epoch = principal.visible(ref), queries.epoch()
+    return order_out(order, epoch) if principal.sees_all else order_state_out(order, epoch)
 
 
 @api.exception_handler(OrderError)

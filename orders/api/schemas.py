@@ -115,6 +115,16 @@ class OrderOut(Schema):
     payments: list[PaymentOut]
 
 
+class OrderStateOut(Schema):
+    """What a write answers to credentials that may not read the order: where it has got to, and nothing else."""
+
+    ref: str
+    state: str
+    version: int
+    epoch: str
+    is_cancelling: bool
+
+
 class NewOrderOut(OrderOut):
     grant: str = Field(description="Lets its bearer see this order, and no other.")
     page: str = Field(description="The order's live page, with the grant.")
@@ -143,12 +153,12 @@ class RefundOut(Schema):
     payment: str
     amount: int
     status: str
-    order: OrderOut
+    order: OrderOut | OrderStateOut
 
 
 class StartedOut(Schema):
     payment: PaymentOut
-    order: OrderOut
+    order: OrderOut | OrderStateOut
 
 
 class RefreshedOut(Schema):
@@ -160,7 +170,7 @@ class RefreshedOut(Schema):
 
 class RefreshOut(Schema):
     results: list[RefreshedOut]
-    order: OrderOut
+    order: OrderOut | OrderStateOut
 
 
 class Problem(Schema):

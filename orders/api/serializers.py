@@ -4,7 +4,16 @@ from typing import Any
 
 from orders import access
 from orders.access.links import page_url
-from orders.api.schemas import EventOut, EventsOut, NewOrderOut, OrderOut, PaymentOut
+from orders.api.schemas import (
+    EventOut,
+    EventsOut,
+    NewOrderOut,
+    OrderOut,
+    OrderStateOut,
+    PaymentOut,
+    RefreshedOut,
+)
+from orders.commands.refresh import Refreshed
 from orders.domain.events import EventRecord
 from orders.journal.queries import Page
 from orders.models import Order, Payment
@@ -23,13 +32,32 @@ def order_for_customer(order: Order, epoch: str) -> OrderOut:
     return OrderOut(**_values(order, epoch) | {"flags": [], "metadata": seen})
 
 
-def new_order_out(order: Order, epoch: str) -> NewOrderOut:
+def order_state_out(order: Order, epoch: str) -> OrderStateOut:
+    """For whom may write to it and not read it."""
+    return OrderStateOut(
+        ref=order.ref,
+        state=order.state,
+        version=order.version,
+        epoch=epoch,
+        is_cancelling=order.is_cancelling,
+    )
+
+
+def new_order_out(order: Order, epoch: str, *, sees_all: bool) -> NewOrderOut:
+    """The metadata is what its maker has just sent. Flags may have come since an earlier request with the same key."""
     grant = access.issue_grant([order.ref])
-    return NewOrderOut(**_values(order, epoch), grant=grant, page=page_url(order.ref, grant))
+    values = _values(order, epoch) | ({} if sees_all else {"flags": []})
+    return NewOrderOut(**values, grant=grant, page=page_url(order.ref, grant))
 
 
 def payment_out(payment: Payment) -> PaymentOut:
     return PaymentOut.from_orm(payment)
+
+
+def refreshed_out(result: Refreshed, *, sees_all: bool) -> RefreshedOut:
+    """The detail may quote what the order is worth, and to whom."""
+    found = RefreshedOut.from_orm(result)
+    return found if sees_all else found.model_copy(update={"detail": ""})
 
 
 def events_out(page: Page, limit: int) -> EventsOut:
