@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check story prove fuzz chaos bench screenshots messages test-browser lock clean reset sync-demo sync-dev
+.PHONY: help demo test check watch manage story prove fuzz chaos bench screenshots messages test-browser lock clean reset sync-demo sync-dev
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,13 @@ PRODUCTION = DATABASE_URL=postgresql://ordercast@db/ordercast VALKEY_URL=redis:/
 	ORDERCAST_HOUSE_WEBHOOK_SECRETS=whsec_YW4tZXhhbXBsZS1vZi1hLXNlY3JldA== \
 	ORDERCAST_SERVICE_TOKEN=an-example-of-a-service-token \
 	ORDERCAST_SECRET_KEY=an-example-Of-a-5ecret-key_that-is-long-enough-for-the-check
+
+watch: sync-demo ## Follow an order live in this terminal, as a page does: make watch ORDER=<ref>
+	@[ -n "$(ORDER)" ] || { echo "which order? make watch ORDER=<its 32 characters>" >&2; exit 2; }
+	@ORDERCAST_DEMO=true exec $(PY) manage.py watch $(ORDER) $(ARGS)
+
+manage: sync-demo ## Django's command line for the demo: make manage ARGS="verify_orders"
+	@ORDERCAST_DEMO=true exec $(PY) manage.py $(ARGS)
 
 story: sync-dev ## A client plays every chapter against the running stack, and times each step
 	@exec $(PY) -m tests.story $(ARGS)

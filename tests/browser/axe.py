@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from playwright.sync_api import Page
 
-from tests.browser.packages import Missing, package_file, skip_or_fail
+from tests.browser.packages import Missing, package_file
+from tests.optional import skip_or_fail
 
 LIGHT_AND_DARK: Sequence[Literal["light", "dark"]] = ("light", "dark")
 WIDTHS = (320, 1280)  # CSS pixels: WCAG 2.2's reflow (1.4.10), and a desk

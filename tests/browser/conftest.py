@@ -17,6 +17,7 @@ from playwright.sync_api import (
 
 from tests.browser.chromium import FLAGS, chromium_path
 from tests.browser.shop import Shop
+from tests.optional import skip_or_fail
 from tests.realtime.conftest import start_process, start_server
 
 __all__ = ["FLAGS", "start_process", "start_server"]
@@ -29,7 +30,7 @@ def chromium() -> Iterator[Browser]:
     """Not for the whole session: while Playwright's synchronous API runs, no other event loop can."""
     path = chromium_path()
     if path is None:
-        pytest.skip("no Chromium on this machine")
+        skip_or_fail("Chromium is missing; on Debian: apt-get install chromium")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright keeps a loop running in this thread, and Django takes that for async code. It is not.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")

@@ -4,12 +4,9 @@ None of them is served to anybody: axe-core judges pages, TypeScript judges the 
 """
 
 import fcntl
-import os
 import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
@@ -25,13 +22,6 @@ def package_file(path: str) -> Path:
     """A file of an installed package, such as `axe-core/axe.min.js`. Raises `Missing`."""
     _install()
     return MODULES / path
-
-
-def skip_or_fail(missing: Missing) -> None:
-    """What a test does without its packages: skipped on somebody's laptop, failed where all must be green."""
-    if os.environ.get("CI"):
-        pytest.fail(str(missing))
-    pytest.skip(str(missing))
 
 
 def _install() -> None:

@@ -2,13 +2,13 @@
 
 import gzip
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.browser.packages import HERE, Missing, package_file, skip_or_fail
+from tests.browser.packages import HERE, Missing, package_file
+from tests.optional import program, skip_or_fail
 
 CLIENT = HERE.parent.parent / "realtime" / "static" / "realtime"
 NODE = 20  # Debian 13 has it; Debian 12's 18 judges the types and pages, but cannot run the client's own tests
@@ -17,8 +17,7 @@ MOST = 6 * 1024  # bytes of `ordercast.js`, compressed
 
 def run(*command: str, cwd: Path = HERE) -> str:
     """What it writes, if it succeeds; skipped where Node is missing, and failed in CI."""
-    if not shutil.which(command[0]):
-        skip_or_fail(Missing(f"{command[0]} is missing (on Debian: apt-get install nodejs npm)"))
+    program(command[0], "nodejs npm")
     done = subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False
     )

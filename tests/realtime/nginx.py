@@ -1,16 +1,13 @@
 """The nginx of `docs/nginx.conf`, for tests: that very file, with ports and the place of its log changed."""
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from backend.up import child
+from tests.optional import program
 from tests.ports import free_port
 from tests.waiting import eventually
 
@@ -28,15 +25,7 @@ http {{
 
 
 def binary() -> str:
-    """Where nginx is. Skips where it is missing, and fails where all must be green."""
-    # Debian puts it where only root's PATH looks.
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
-        missing = "nginx is missing (on Debian: apt-get install nginx-light)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
+    return program("nginx", "nginx-light")
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from realtime.endpoints import sse
 from realtime.protocol.asyncapi import document
 from realtime.protocol.http import STATUS
 from realtime.protocol.messages import Close
-from tests.browser.packages import Missing, package_file, skip_or_fail
+from tests.browser.packages import Missing, package_file
+from tests.optional import skip_or_fail
 from tests.realtime.conftest import NEVER, epoch, grow, grow_and_announce
 from tests.realtime.protocol.described import kind_of, kinds, problems
 from tests.realtime.serving import Page, Server, page
