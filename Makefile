@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check watch manage story prove fuzz chaos bench screenshots messages test-browser lock clean reset sync-demo sync-dev
+.PHONY: help demo test check audit watch manage story prove fuzz chaos bench screenshots messages test-browser lock clean reset sync-demo sync-dev
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,12 @@ check: sync-dev ## Format, lint, types, import contracts, migrations, settings f
 	.venv/bin/mypy .
 	.venv/bin/lint-imports
 	DJANGO_SETTINGS_MODULE=backend.config.offline $(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m tests.advisories
 	@echo "manage.py check --deploy, with settings like production's"
 	@env -i PATH="$$PATH" HOME="$$HOME" $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+
+audit: sync-dev ## Known vulnerabilities of the locked packages
+	@exec $(PY) -m tests.advisories
 
 # Long enough to be accepted, and plainly no secrets.
 PRODUCTION = DATABASE_URL=postgresql://ordercast@db/ordercast VALKEY_URL=redis://valkey/0 \
