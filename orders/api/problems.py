@@ -21,6 +21,9 @@ _GENERAL = {
     503: ("unavailable", "Not available now; try again in a moment."),
 }  # fmt: skip
 
+# What says how a page's body is written, which a problem's is not.
+_OF_THE_PAGE = {"Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "ETag"}
+
 
 def encode(status: int, code: str, detail: str, instance: str, **more: Any) -> bytes:
     """The body that tells a client what was wrong, and what would be right. `instance` is the request's path."""
@@ -53,5 +56,7 @@ def problem(
 def instead_of(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     """A problem with the status and the headers of an error that came as a page."""
     code, detail = _GENERAL.get(answer.status_code, ("http_error", answer.reason_phrase))
-    kept = {n: v for n, v in answer.headers.items() if n not in {"Content-Type", "Content-Length"}}
-    return problem(request, answer.status_code, code, detail, headers=kept)
+    kept = {n: v for n, v in answer.headers.items() if n not in _OF_THE_PAGE}
+    said = problem(request, answer.status_code, code, detail, headers=kept)
+    said.headers["Content-Length"] = str(len(said.content))
+    return said

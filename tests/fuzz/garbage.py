@@ -80,7 +80,8 @@ def _throw(target: Target, tally: Tally, data: bytes) -> None:
         answer = connection.recv(65_536)
         if b"Traceback" in answer:
             tally.blame("crashes", f"a traceback in the answer to {data[:60]!r}")
-        if answer.startswith(b"HTTP/1.1 5"):
+        # 501 and 505 are the client's: what HTTP does not know, or this server does not speak.
+        if answer.startswith(b"HTTP/1.1 5") and answer[9:12] not in (b"501", b"505"):
             tally.blame("server_errors", f"{answer[:20]!r} to {data[:90]!r}")
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fuzz import api, callbacks, garbage, sockets
+from tests.fuzz import api, callbacks, framing, garbage, sockets
 from tests.fuzz.tally import Tally
 from tests.fuzz.target import Target
 
@@ -28,6 +28,7 @@ def run(target: Target, amounts: Amounts, seed: int = 1, *, is_loud: bool = Fals
     machines: dict[str, Callable[[], None]] = {
         "callbacks": lambda: callbacks.run(target, tally, amounts.callbacks),
         "garbage": lambda: garbage.run(target, tally, amounts.connections, seed),
+        "framing": lambda: framing.run(target, tally, amounts.connections),
         "sockets": lambda: sockets.run(target, tally, amounts.frames, seed),
         "api": lambda: api.run(target, tally, amounts.requests, seed),
     }

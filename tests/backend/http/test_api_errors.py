@@ -68,6 +68,16 @@ def test_an_exception_is_a_problem_too(monkeypatch: pytest.MonkeyPatch, client: 
     assert problem(made) == (500, "internal_error")
 
 
+def test_a_problem_says_nothing_of_the_page_that_it_replaces(client: Client) -> None:
+    answer: Any = client.get(
+        "/api/nope", headers={"Accept-Encoding": "gzip", "Accept-Language": "de"}
+    )
+
+    assert problem(answer) == (404, "not_found")
+    assert {"Content-Encoding", "Content-Language", "ETag"}.isdisjoint(answer.headers)
+    assert answer["Content-Length"] == str(len(answer.content))
+
+
 def test_pages_go_on_answering_with_pages(client: Client) -> None:
     answer = client.get("/nowhere/")
 
