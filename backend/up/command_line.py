@@ -28,18 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address for web and sandbox")
     parser.add_argument("--port", type=int, default=8000, help="port of the web process")
     parser.add_argument("--sandbox-port", type=int, default=8100, help="port of the sandbox")
-    parser.add_argument(
-        "--data", type=Path, help="folder for everything that is kept; as a rule .data"
-    )
+    parser.add_argument("--data", type=Path, help="data folder; .data by default")
     parser.add_argument(
         "--database",
         metavar="URL",
-        help="a PostgreSQL to use instead of one of its own [ORDERCAST_DATABASE_URL]",
+        help="use this PostgreSQL instead of starting one [ORDERCAST_DATABASE_URL]",
     )
     parser.add_argument(
         "--valkey",
         metavar="URL",
-        help="a Valkey or Redis to use instead of one of its own [ORDERCAST_VALKEY_URL]",
+        help="use this Valkey or Redis instead of starting one [ORDERCAST_VALKEY_URL]",
     )
     parser.add_argument(
         "--open-to-network",

@@ -17,7 +17,7 @@ DEMO_LOGIN = "demo"
 
 
 class Command(BaseCommand):
-    help = "Migrates the database, installs the beat's schedule, and in the demo makes its user and orders."
+    help = "Migrates the database, installs the beat schedule, and in the demo creates its user and orders."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Migrations commit one by one, so the lock belongs to the session, and PostgreSQL frees it if we die.

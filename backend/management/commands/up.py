@@ -13,7 +13,7 @@ from backend.up.process_group import SIGNALS
 
 
 class Command(BaseCommand):
-    help = "Starts web, worker, beat and sandbox, and PostgreSQL and Valkey where no URL is given."
+    help = "Starts web, worker, beat and sandbox, and PostgreSQL and Valkey where no URL is set."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,9 +31,9 @@ class Command(BaseCommand):
         except BrokenPipeError:
             # Python writes once more at its end what it could not write now.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            died = "nobody reads what is printed here any more"
+            died = "its output was closed"
         if died:
-            raise CommandError(f"everything was stopped, because {died}")
+            raise CommandError(f"stopped everything: {died}")
 
 
 def _interrupt(*_: Any) -> NoReturn:

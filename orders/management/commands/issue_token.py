@@ -19,11 +19,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("--user", metavar="NAME", help="speaks for this Django user")
+        whose.add_argument("--user", metavar="NAME", help="a token that acts as this Django user")
         whose.add_argument(
-            "--order", nargs="+", metavar="REF", help="a grant: its bearer may see these orders"
+            "--order", nargs="+", metavar="REF", help="a grant: whoever has it may see these orders"
         )
-        whose.add_argument("--service", metavar="NAME", help="for another program, with --scope")
+        whose.add_argument(
+            "--service", metavar="NAME", help="a token for another service, with --scope"
+        )
         parser.add_argument(
             "--scope",
             nargs="+",
@@ -31,13 +33,13 @@ class Command(BaseCommand):
             choices=sorted(access.ALL_SCOPES),
             help="what the service may do",
         )
-        parser.add_argument("--lifetime", metavar="90s|30m|12h|30d", help="how long it is good")
+        parser.add_argument("--lifetime", metavar="90s|30m|12h|30d", help="how long it is valid")
 
     def handle(self, *args: Any, **options: Any) -> str:
         if options["service"]:
             return self._service(options)
         if options["scope"]:
-            raise CommandError("--scope goes with --service")
+            raise CommandError("--scope needs --service")
         if options["user"]:
             return self._user(options)
         known = set(Order.objects.filter(ref__in=options["order"]).values_list("ref", flat=True))
@@ -47,9 +49,13 @@ class Command(BaseCommand):
 
     def _service(self, options: dict[str, Any]) -> str:
         if not options["scope"]:
-            raise CommandError(f"say --scope, of {', '.join(sorted(access.ALL_SCOPES))}")
+            raise CommandError(
+                f"--scope is missing; choose from {', '.join(sorted(access.ALL_SCOPES))}"
+            )
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", options["service"]):
-            raise CommandError("a service's name has letters, digits, dots and dashes")
+            raise CommandError(
+                "a service's name may have letters, digits, dots, dashes and underscores, 64 at most"
+            )
         lifetime = _lifetime(options, SERVICE_LIFETIME)
         return access.issue_service_token(options["service"], options["scope"], lifetime)
 
@@ -68,6 +74,6 @@ def _lifetime(options: dict[str, Any], default: timedelta) -> timedelta:
     lifetime = timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else timedelta()
     if not timedelta() < lifetime <= MAX_LIFETIME:
         raise CommandError(
-            f"--lifetime {text!r}: say 90s, 30m, 12h or 30d, at most {MAX_LIFETIME.days}d"
+            f"--lifetime {text!r} is not valid: use 90s, 30m, 12h or 30d, at most {MAX_LIFETIME.days}d"
         )
     return lifetime

@@ -1,4 +1,4 @@
-"""`manage.py rebuild_orders`: write the order rows anew from their history."""
+"""`manage.py rebuild_orders`: rebuild the order rows from their events."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from orders.models import Order
 
 
 class Command(BaseCommand):
-    help = "Write every order's row anew from its events, and tell what was different."
+    help = "Rebuild every order's row from its events, and print what was different."
 
     def handle(self, *args: Any, **options: Any) -> None:
         changed = 0
@@ -19,4 +19,4 @@ class Command(BaseCommand):
                 changed += 1
                 bar.clear()
                 self.stdout.write(f"rebuilt {difference}")
-        self.stdout.write(f"{changed} differences were written anew from events")
+        self.stdout.write(f"{changed} differences rebuilt from events")

@@ -1,4 +1,4 @@
-"""`manage.py revoke`: take back tokens. Their API calls end at once, their live pages within three seconds."""
+"""`manage.py revoke`: revoke tokens. Their API calls end at once, their live pages within three seconds."""
 
 import getpass
 from typing import Any
@@ -10,15 +10,17 @@ from orders.access import BadToken, read_token, revocation
 
 
 class Command(BaseCommand):
-    help = "Revoke a token, or everything that a user, a service or the grants for an order were given so far."
+    help = "Revoke a token, or all tokens so far of a user, of a service, or for an order."
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--token", metavar="TOKEN", help="this one token")
-        what.add_argument("--user", metavar="NAME", help="the user's tokens and log-ins so far")
-        what.add_argument("--service", metavar="NAME", help="the service's tokens so far")
-        what.add_argument("--order", metavar="REF", help="the grants so far that list the order")
-        parser.add_argument("--reason", default="", help="kept with the revocation")
+        what.add_argument("--token", metavar="TOKEN", help="this token only")
+        what.add_argument(
+            "--user", metavar="NAME", help="all of the user's tokens and sessions so far"
+        )
+        what.add_argument("--service", metavar="NAME", help="all of the service's tokens so far")
+        what.add_argument("--order", metavar="REF", help="all grants so far that include the order")
+        parser.add_argument("--reason", default="", help="recorded with the revocation")
 
     def handle(self, *args: Any, **options: Any) -> str:
         why: dict[str, Any] = {
@@ -43,7 +45,7 @@ class Command(BaseCommand):
             raise CommandError(f"nothing to revoke: {bad}") from None
         if not credentials.token_id:
             raise CommandError(
-                "the token has no id (`jti`); the configured service token is taken back by changing "
+                "the token has no id (`jti`); the configured service token is revoked by changing "
                 "ORDERCAST_SERVICE_TOKEN, any other by --user, --service or --order"
             )
         what = revocation.token_of(credentials)
@@ -56,4 +58,4 @@ class Command(BaseCommand):
             raise CommandError(f"there is no user {name!r}")
         made = revocation.revoke(revocation.user(user.pk), **why)
         ended = revocation.end_sessions(user.pk)
-        return f"Revoked up to now: {made.what}; {ended} log-ins ended"
+        return f"Revoked up to now: {made.what}; {ended} sessions ended"

@@ -11,7 +11,7 @@ from orders.models import Order
 
 
 class Command(BaseCommand):
-    help = "Fold every order's events and compare with its row; exit code 1 and each difference if one disagrees."
+    help = "Compare every order's row with its events; prints each difference, and exits with code 1 if there is one."
 
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = 0
@@ -23,7 +23,7 @@ class Command(BaseCommand):
             done = bar.n if not bar.disable else bar.total
         if wrong:
             self.stderr.write(
-                f"{wrong} differences; `manage.py rebuild_orders` writes the rows anew from their events"
+                f"{wrong} differences; `manage.py rebuild_orders` rebuilds the rows from their events"
             )
             sys.exit(1)
         self.stdout.write(f"{done} orders agree with their events")

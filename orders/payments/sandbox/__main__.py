@@ -38,23 +38,23 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     add("host", "address to listen on", "127.0.0.1")
-    add("port", "port to listen on; 0 takes a free one and says which", "8100", int)
-    add("data", "the SQLite file that everything is kept in; made if missing", kind=Path)
-    add("key", "the bearer key of the API")
+    add("port", "port to listen on; 0 picks a free one and prints it", "8100", int)
+    add("data", "SQLite data file, created if missing", kind=Path)
+    add("key", "bearer key of the API")
     add(
         "webhook-secret",
-        "signs callbacks by Standard Webhooks, for example whsec_MfKQ9r8GKYqrTwjUPD8I",
+        "signs callbacks (Standard Webhooks), for example whsec_MfKQ9r8GKYqrTwjUPD8I",
     )
-    add("public-url", "where browsers reach the checkout; as a rule http://<host>:<port>", "")
-    add("stripe-callback-url", "where callbacks in Stripe's shapes go", "")
+    add("public-url", "where browsers reach the checkout; http://<host>:<port> by default", "")
+    add("stripe-callback-url", "where callbacks in Stripe's format are sent", "")
     add("console-password", "asked for before the console, of the user `demo`; none by default", "")
     add(
         "names",
         "host names that it answers to besides addresses and localhost, comma-separated",
         "",
     )
-    add("dialect", "one more dialect, as module:Class", "")
-    add("time-scale", "multiplies the pauses before a callback is sent again", "1", float)
+    add("dialect", "an additional dialect, as module:Class", "")
+    add("time-scale", "multiplies the delays between retries of a callback", "1", float)
     return parser
 
 

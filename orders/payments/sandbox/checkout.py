@@ -34,9 +34,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 STATES = {
-    "pending": "waiting for the customer",
-    "processing": "in the works",
-    "authorised": "money held",
+    "pending": "awaiting the customer",
+    "processing": "processing",
+    "authorised": "authorised",
     "captured": "paid",
     "failed": "declined",
     "cancelled": "cancelled",
@@ -45,15 +45,15 @@ STATES = {
 ACTION_LABELS = {
     "pay": "Pay",
     "decline": "Decline",
-    "authorise": "Hold the money",
-    "capture": "Take the held money",
-    "process": "Leave in the works",
+    "authorise": "Authorise",
+    "capture": "Capture",
+    "process": "Set to processing",
     "cancel": "Cancel",
-    "expire": "Let expire",
+    "expire": "Expire",
     "refund": "Refund",
-    "settle_refund": "Refund arrives",
-    "fail_refund": "Refund fails",
-    "dispute": "Dispute",
+    "settle_refund": "Complete the refund",
+    "fail_refund": "Fail the refund",
+    "dispute": "Open a dispute",
     "win_dispute": "Win the dispute",
     "lose_dispute": "Lose the dispute",
 }
@@ -111,7 +111,7 @@ async def use_checkout(request: Request, sandbox: Sandbox) -> Response:
     form = await _form(request)
     action = dict(form).get("action", "")
     if action not in ("pay", "decline", "leave", "process", "authorise"):
-        raise NotPossible(f"there is no button {action!r}", status=422)
+        raise NotPossible(f"there is no action {action!r}", status=422)
     if chosen := _chosen_faults(form, payment.currency):
         before = sandbox.desk.faults(payment.merchant_ref)
         sandbox.desk.store.set_faults(payment.merchant_ref, (*before, *chosen))
@@ -159,7 +159,7 @@ async def _form(request: Request) -> list[tuple[str, str]]:
         text = (await body_of(request)).decode()
         return parse_qsl(text, keep_blank_values=True, max_num_fields=100)
     except ValueError:
-        raise NotPossible("the form makes no sense", status=422) from None
+        raise NotPossible("the form cannot be read", status=422) from None
 
 
 def _chosen_faults(form: list[tuple[str, str]], currency: str) -> tuple[Fault, ...]:
@@ -181,7 +181,7 @@ def _minor(text: str, payment: Payment) -> int:
     whole, _, rest = text.strip().partition(".")
     digits = decimals(payment.currency)
     if not re.fullmatch("[0-9]+", whole + rest) or len(rest) > digits or len(whole) > 12:
-        raise NotPossible(f"{text!r} is no amount in {payment.currency}", status=422)
+        raise NotPossible(f"{text!r} is not an amount in {payment.currency}", status=422)
     return int((whole + rest.ljust(digits, "0")) or "0")
 
 

@@ -70,10 +70,7 @@ def test_one_dead_part_stops_all_and_is_named(data: Path) -> None:
     sandbox.kill()
 
     assert up.wait() == 1
-    assert (
-        up.lines[-1]
-        == "CommandError: everything was stopped, because sandbox was ended by SIGKILL\n"
-    )
+    assert up.lines[-1] == "CommandError: stopped everything: sandbox was ended by SIGKILL\n"
     assert is_gone(family)
 
 
@@ -89,7 +86,7 @@ def test_a_dead_database_stops_all_and_is_named(data: Path) -> None:
     postgres.kill()
 
     assert up.wait() == 1
-    assert "because PostgreSQL ended with exit code -9; see" in up.lines[-1]
+    assert "stopped everything: PostgreSQL ended with exit code -9; see" in up.lines[-1]
     assert is_gone(family)
 
 
@@ -160,7 +157,7 @@ def test_what_nobody_reads_any_more_stops_and_says_so_in_one_line(data: Path) ->
         said = up.process.stderr.read()
 
     assert up.wait() == 1
-    assert said.endswith("because nobody reads what is printed here any more\n"), said
+    assert said.endswith("stopped everything: its output was closed\n"), said
     assert "Traceback" not in said
     assert is_gone(family)
 

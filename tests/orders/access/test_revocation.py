@@ -165,7 +165,7 @@ class TestTheCommand:
         [
             (("--user", "nobody"), "no active user"),
             (("--order", "0" * 32), "no order"),
-            (("--service", "billing"), "say --scope"),
+            (("--service", "billing"), "--scope is missing"),
             (("--service", "a b", "--scope", "refresh"), "name"),
             (("--service", "a", "--scope", "refresh", "--lifetime", "9000d"), "at most 366d"),
             (("--service", "a", "--scope", "refresh", "--lifetime", "soon"), "30m"),

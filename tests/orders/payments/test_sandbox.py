@@ -124,7 +124,7 @@ def test_without_a_shop_to_go_back_to_the_page_may_be_closed(
 
     answer = checkout(sandbox, payment, action="leave")
 
-    assert "You may close this page" in sandbox.client.get(answer.headers["location"]).text
+    assert "You can close this page" in sandbox.client.get(answer.headers["location"]).text
 
 
 def test_faults_can_be_ticked_at_the_checkout(sandbox: SandboxProcess, callbacks: Receiver) -> None:
@@ -146,7 +146,7 @@ def test_declined_the_customer_may_try_again(sandbox: SandboxProcess, callbacks:
     payment = create(sandbox, callbacks)
     checkout(sandbox, payment, action="decline")
 
-    assert "may try again" in httpx.get(payment["checkout_url"]).text
+    assert "can try again" in httpx.get(payment["checkout_url"]).text
     assert checkout(sandbox, payment, action="pay").status_code == 303
     assert "nothing to do here" in httpx.get(payment["checkout_url"]).text
 

@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: what beat lets a worker do, by hand, with what was found."""
+"""`manage.py reconcile`: run by hand what beat schedules for a worker, and print the results."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -15,18 +15,20 @@ BY_HAND = Cause(Source.STAFF, "manage.py reconcile")
 
 
 class Command(BaseCommand):
-    help = "Ask providers about payments, let the answers in, and print what was found."
+    help = "Check payments with their providers, update the orders, and print the results."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument(
-            "--once", action="store_true", help="one tick: everything that is due now"
+            "--once",
+            action="store_true",
+            help="everything that is due now, as one scheduled run does",
         )
-        which.add_argument("--order", metavar="REF", help="each payment of this order, due or not")
+        which.add_argument("--order", metavar="REF", help="every payment of this order, due or not")
         which.add_argument(
             "--list",
             action="store_true",
-            help="compare with the lists of the providers, as each night",
+            help="reconcile with the providers' own lists, as the nightly run does",
         )
 
     def handle(self, *args: Any, order: str | None, **options: Any) -> None:
@@ -42,7 +44,7 @@ class Command(BaseCommand):
         counts = ", ".join(f"{count} {found}" for found, count in sorted(tick.found.items()))
         self.stdout.write(
             f"{tick.checked} payments checked{f' ({counts})' if counts else ''}; {tick.expired} orders expired; "
-            f"{tick.retried} unmatched callbacks tried again"
+            f"{tick.retried} unmatched callbacks retried"
         )
 
     def _order(self, ref: str) -> None:
@@ -53,14 +55,14 @@ class Command(BaseCommand):
         for result in results:
             self._say(result)
         if not results:
-            self.stdout.write("The order has no payments: there is no provider to ask.")
+            self.stdout.write("The order has no payments, so there is no provider to check with.")
 
     def _list(self) -> None:
         result = comparing.compare()
         for finding, count in sorted(result.found.items()):
             self.stdout.write(f"{finding:10} {count:8}")
         for name in result.broken_off:
-            self.stdout.write(f"the list of {name} could not be read to its end")
+            self.stdout.write(f"the list of {name} could not be read completely")
         self.stdout.write(f"{result.found.total()} listed payments compared")
 
     def _say(self, result: Refreshed) -> None:
