@@ -148,7 +148,7 @@ def test_declined_the_customer_may_try_again(sandbox: SandboxProcess, callbacks:
 
     assert "can try again" in httpx.get(payment["checkout_url"]).text
     assert checkout(sandbox, payment, action="pay").status_code == 303
-    assert "nothing to do here" in httpx.get(payment["checkout_url"]).text
+    assert "Nothing more can be done here" in httpx.get(payment["checkout_url"]).text
 
 
 @pytest.mark.parametrize(
