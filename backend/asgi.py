@@ -9,9 +9,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 django.setup(set_prefix=False)
 
 # After Django is set up: what follows imports models.
+from django.conf import settings  # noqa: E402
+
 from backend.config import provider_accounts  # noqa: E402
+from backend.http import asgi_middleware  # noqa: E402
 from backend.http.django_handlers import Callbacks, Pages  # noqa: E402
 from backend.http.gateway import Gateway  # noqa: E402
+from backend.server import compatibility  # noqa: E402
 from realtime import lifespan, routing  # noqa: E402
 from realtime.access import log_redaction  # noqa: E402
 
@@ -36,4 +40,5 @@ async def _inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
             raise ValueError(f"no application for scope type {other!r}")
 
 
-application = Gateway(_inner)
+compatibility.prepare()
+application = asgi_middleware.wrapped(Gateway(_inner), settings.ORDERCAST_ASGI_MIDDLEWARE)

@@ -267,6 +267,17 @@ class Environment(BaseSettings):
         examples=["true"],
         description="Take a request's id from `X-Request-ID`. Only behind a proxy that sets it, whatever clients send.",
     )
+    ORDERCAST_FAST_ACCEPT: bool = Field(
+        True,
+        examples=["off"],
+        description="Accept usual WebSockets without ASGI. Off: by plain ASGI, as with untested versions of uvicorn.",
+    )
+    ORDERCAST_ASGI_MIDDLEWARE: Names = Field(
+        [],
+        examples=["opentelemetry.instrumentation.asgi.OpenTelemetryMiddleware"],
+        description="ASGI middleware around the whole application, by dotted paths; the first is outermost. WebSockets "
+        "then go by plain ASGI, so that it sees them.",
+    )
     ORDERCAST_LOG_FORMAT: Literal["json", "text", ""] = Field(
         "", examples=["json"], description="Empty: text in the demo, else json."
     )
@@ -282,6 +293,7 @@ class Environment(BaseSettings):
         "ORDERCAST_STRIPE_WEBHOOK_SECRETS",
         "ORDERCAST_TOKEN_KEYS",
         "ORDERCAST_CALLBACK_NETWORKS",
+        "ORDERCAST_ASGI_MIDDLEWARE",
         mode="before",
     )
     @classmethod

@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from backend.server import upgrade
+from backend.server import compatibility, upgrade
 from backend.server.websocket_protocol import WebSocketProtocol, parse_frames
 
 Client = tuple[str, int] | None
@@ -192,9 +192,9 @@ def _application(config: Config) -> tuple[Any, Any]:
     """The application's `fast_accept`, if it has one and at most uvicorn's proxy headers stand before it."""
     application: Any = config.loaded_app
     if not isinstance(application, ProxyHeadersMiddleware):
-        return getattr(application, "fast_accept", None), None
+        return compatibility.fast_accept_of(application), None
     alone = ProxyHeadersMiddleware(_nothing, config.forwarded_allow_ips or "127.0.0.1")
-    return getattr(application.app, "fast_accept", None), alone
+    return compatibility.fast_accept_of(application.app), alone
 
 
 async def _nothing(*_: Any) -> None:

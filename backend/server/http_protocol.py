@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from backend.server import compatibility
 from backend.server.bounded_http import BoundedHttpProtocol
 from backend.server.fast_accept import accept
 from backend.server.websocket_protocol import WebSocketProtocol, is_plain
@@ -12,7 +13,8 @@ class HttpProtocol(BoundedHttpProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """What uvicorn does, without parsing the handshake a second time."""
-        if self.ws_protocol_class is not WebSocketProtocol or not is_plain(self):
+        is_ours = self.ws_protocol_class is WebSocketProtocol and not compatibility.untested()
+        if not (is_ours and is_plain(self)):
             super().handle_websocket_upgrade()
             self._refuse_unread()
             return

@@ -50,6 +50,7 @@ class Resumed:
 
 
 _DONE = object()
+knows_server = True  # not where the server is of a version whose insides nobody has tried
 
 
 def takes_whole_frames(send: Send) -> Any:
@@ -58,7 +59,11 @@ def takes_whole_frames(send: Send) -> Any:
     None under another server than uvicorn with websockets-sansio, and where frames are compressed for each socket.
     """
     protocol: Any = getattr(send, "__self__", None)
-    if not isinstance(protocol, WebSocketsSansIOProtocol) or protocol.conn.extensions:
+    if (
+        not knows_server
+        or not isinstance(protocol, WebSocketsSansIOProtocol)
+        or protocol.conn.extensions
+    ):
         return None
     return protocol
 

@@ -22,7 +22,6 @@ from realtime.pubsub import publisher
 from realtime.pubsub.names import Hint
 from tests.builders import an_order
 from tests.ports import free_port
-from tests.realtime import serving
 from tests.realtime.serving import Server, ServerProcess
 
 NEVER = 3_600.0  # seconds: a position check that does not come
@@ -52,11 +51,23 @@ def start_server(
         server.stop()
 
 
-@pytest.fixture(params=["at once", "by ASGI"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages come by the short way that a good handshake goes, and by the one that any server knows."""
+@pytest.fixture
+def accept_by_asgi(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[], None]:
+    """To be called before a socket is opened, or a process started."""
+
+    def choose() -> None:
+        settings.ORDERCAST_FAST_ACCEPT = False
+        monkeypatch.setenv("ORDERCAST_FAST_ACCEPT", "off")
+
+    return choose
+
+
+@pytest.fixture(params=["fast", "by ASGI"])
+def either_way(request: pytest.FixtureRequest, accept_by_asgi: Callable[[], None]) -> str:
+    """Sockets are accepted the fast way, and by plain ASGI as under any server."""
     if request.param == "by ASGI":
-        monkeypatch.setattr(serving, "ORDERS", serving.ORDERS_BY_ASGI)
+        accept_by_asgi()
+    return str(request.param)
 
 
 @pytest.fixture

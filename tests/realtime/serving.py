@@ -25,8 +25,7 @@ from tests.waiting import eventually, eventually_async
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Frame = dict[str, Any]
-# The address of orders; written in the second way it opens no socket at once, but one through ASGI.
-ORDERS, ORDERS_BY_ASGI = "/ws/orders/", "/ws/%6frders/"
+ORDERS = "/ws/orders/"
 
 
 class Server:

@@ -1,6 +1,7 @@
 """Web processes for the tests of the server's protocols."""
 
 from tests.realtime.conftest import (  # noqa: F401 — fixtures
+    accept_by_asgi,
     either_way,
     order,
     own_port,

@@ -21,15 +21,14 @@ from realtime.hub import local
 from realtime.hub.connection import Connection
 from realtime.hub.topic import Subscription
 from tests.backend.server.raw import handshake, the_only_protocol
-from tests.realtime import serving
 from tests.realtime.serving import Server, page
 from tests.waiting import eventually, eventually_async
 
 
 async def test_a_socket_that_is_open_keeps_nothing_of_its_handshake(
-    start_server: Callable[..., Server], order: Order, monkeypatch: pytest.MonkeyPatch
+    start_server: Callable[..., Server], order: Order, accept_by_asgi: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(serving, "ORDERS", serving.ORDERS_BY_ASGI)
+    accept_by_asgi()
     server = start_server()
     async with page(server, f"{order.ref}/") as watching:
         await watching.synced()

@@ -17,6 +17,8 @@ from tests.builders import an_order
 from tests.realtime.conftest import in_thread
 from tests.realtime.serving import Server, page
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 SHOP = "https://shop.example"
 ASKS = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
 

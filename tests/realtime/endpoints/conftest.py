@@ -16,9 +16,12 @@ Watch = Callable[..., AbstractAsyncContextManager[View]]
 TRANSPORTS = ("websocket", "sse", "polling")
 
 
-@pytest.fixture(params=TRANSPORTS)
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=[*TRANSPORTS, "websocket by ASGI"])
+def transport(request: pytest.FixtureRequest, accept_by_asgi: Callable[[], None]) -> str:
+    name, _, way = str(request.param).partition(" ")
+    if way:
+        accept_by_asgi()
+    return name
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tests.realtime.conftest import NEVER, announce, epoch, grow_and_announce, i
 from tests.realtime.serving import Server, cursor, page
 from tests.waiting import eventually_async
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 Start = Callable[..., Server]
 
 

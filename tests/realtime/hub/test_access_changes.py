@@ -19,6 +19,8 @@ from realtime.pubsub import publisher
 from tests.builders import an_order
 from tests.realtime.serving import Server
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 Open = Callable[..., ClientConnection]
 
 

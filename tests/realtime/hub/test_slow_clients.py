@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from orders.models import Order
 from tests.realtime.conftest import NEVER, announce, epoch, grow, padded
 from tests.realtime.serving import Page, Server, cursor, page, socket_that_holds_little
 from tests.waiting import eventually_async
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 Start = Callable[..., Server]
 EVENTS = 150
