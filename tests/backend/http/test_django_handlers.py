@@ -29,7 +29,7 @@ def payment(database: None) -> Payment:
 
 
 async def ask(method: str, path: str, **more: Any) -> httpx.Response:
-    transport = httpx.ASGITransport(application)  # type: ignore[arg-type] # our scopes are dicts
+    transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.request(method, path, **more)
 
