@@ -63,6 +63,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if ENV.ORDERCAST_DEMO:
+    MIDDLEWARE.insert(0, "realtime.pages.live_demo.OrderPagesInFrames")
 
 TEMPLATES = [
     {

@@ -5,7 +5,7 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from realtime.board.views import board_page
-from realtime.pages import embed, views
+from realtime.pages import embed, live_demo, views
 from realtime.protocol import asyncapi
 
 urlpatterns = [
@@ -20,4 +20,7 @@ urlpatterns = [
     path("language/", set_language, name="language"),
     path("api/words", embed.words_for_elements, name="words"),
     path("embed/", embed.example, name="embed"),
+    path("demo/", live_demo.begin, name="demo"),
+    path("demo/new/", live_demo.make_order, name="demo-new"),
+    path("demo/<str:ref>/", live_demo.side_by_side, name="demo-order"),
 ]

@@ -172,6 +172,7 @@ def _secrets(part: str) -> dict[str, str]:
         "SANDBOX_KEY": ENV.ORDERCAST_HOUSE_KEY,
         "SANDBOX_WEBHOOK_SECRET": ENV.ORDERCAST_HOUSE_WEBHOOK_SECRETS[0],
         "SANDBOX_PUBLIC_URL": ENV.ORDERCAST_HOUSE_URL,
+        "SANDBOX_FRAMED_BY": ENV.ORDERCAST_PUBLIC_URL,
         "SANDBOX_NAMES": ",".join(ENV.ORDERCAST_HOSTS),
         # Where it is everybody's, everybody knows it; a console on this machine asks for none.
         "SANDBOX_CONSOLE_PASSWORD": _console_password(),
@@ -198,6 +199,7 @@ def _welcome(parts: Sequence[str], orders: Sequence[Order], seconds: float) -> s
             else ""
         )
         if ENV.ORDERCAST_DEMO:
+            rows = [("Try it: pay, and watch", f"{public}/demo/"), *rows]
             rows += [("A shop's own page", f"{public}/embed/")]
         rows += [
             ("Admin", f"{public}/admin/{login}"),

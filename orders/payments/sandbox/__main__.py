@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "host names that it answers to besides addresses and localhost, comma-separated",
         "",
     )
+    add("framed-by", "the origin of a page that may show the sandbox in a frame", "")
     add("dialect", "an additional dialect, as module:Class", "")
     add("time-scale", "multiplies the delays between retries of a callback", "1", float)
     return parser
@@ -93,6 +94,7 @@ def _options(given: argparse.Namespace, port: int) -> Options:
         dialects=[_dialect(given.dialect)] if given.dialect else [],
         stripe_callback_url=given.stripe_callback_url,
         console_password=given.console_password,
+        framed_by=given.framed_by,
         names=[name.strip() for name in given.names.split(",") if name.strip()],
     )
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 USER = "demo"
 _CONSOLE = ("/", "/faults")
@@ -63,6 +63,24 @@ class ConsolePassword:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class FramedBy:
+    """Lets pages of one other origin show these in a frame. Everybody else's may not, as the pages themselves say."""
+
+    def __init__(self, app: ASGIApp, origin: str) -> None:
+        self._app, self._origin = app, origin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def allowing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if policy := headers.get("content-security-policy"):
+                    allowed = policy.replace("ancestors 'none'", f"ancestors {self._origin}")
+                    headers["content-security-policy"] = allowed
+            await send(message)
+
+        await self._app(scope, receive, allowing if self._origin else send)
 
 
 def _is_console(path: str) -> bool:

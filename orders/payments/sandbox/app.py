@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orders.payments.sandbox import checkout, control
-from orders.payments.sandbox.admission import ConsolePassword, NamedHosts
+from orders.payments.sandbox.admission import ConsolePassword, FramedBy, NamedHosts
 from orders.payments.sandbox.delivery import Courier
 from orders.payments.sandbox.desk import Desk
 from orders.payments.sandbox.dialects import Dialect
@@ -40,6 +40,7 @@ class Options:
     dialects: Sequence[Dialect] = ()  # beside its own
     stripe_callback_url: str = ""  # Stripe has one address for the whole account
     console_password: str = ""  # of the user `demo`; none: whoever reaches the console may use it
+    framed_by: str = ""  # the origin of a page that may show these pages in a frame
     names: Sequence[str] = ()  # that it is reached by, besides addresses and localhost
 
 
@@ -74,6 +75,7 @@ def make_app(options: Options) -> Starlette:
                 NamedHosts, names=[*options.names, urlsplit(options.public_url).hostname or ""]
             ),
             Middleware(ConsolePassword, password=options.console_password),
+            Middleware(FramedBy, origin=options.framed_by),
         ],
     )
     app.state.sandbox = Sandbox(desk=desk, key=options.key)

@@ -4,7 +4,9 @@ Nobody logs in here: whoever can reach the sandbox may play with it. A form sent
 """
 
 import re
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +18,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from orders.payments.sandbox.faults import LABELS, Fault, Faults
+from orders.payments.sandbox.faults import (
+    ANSWER_KINDS,
+    ARMED_FOR,
+    EXPLAINED,
+    GROUPS,
+    LABELS,
+    Fault,
+    Faults,
+)
 from orders.payments.sandbox.http import Sandbox, body_of, invalid
 from orders.payments.sandbox.money import decimals, written
 from orders.payments.sandbox.payments import NotPossible, Payment, possible
@@ -63,8 +73,17 @@ _templates = jinja2.Environment(
     autoescape=True,
     undefined=jinja2.StrictUndefined,
 )
-_templates.globals |= {"labels": LABELS, "states": STATES, "action_labels": ACTION_LABELS}
-_templates.filters["money"] = written
+_templates.globals |= {
+    "labels": LABELS,
+    "explained": EXPLAINED,
+    "groups": GROUPS,
+    "states": STATES,
+    "action_labels": ACTION_LABELS,
+}
+_templates.filters |= {
+    "money": written,
+    "clock": lambda at: f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}",
+}
 
 
 def page(name: str, status: int = 200, **context: Any) -> Response:
@@ -98,12 +117,7 @@ def _refuse_other_sites(request: Request) -> None:
 
 async def show_checkout(request: Request, sandbox: Sandbox) -> Response:
     payment = sandbox.desk.find(request.path_params["ref"])
-    return page(
-        "checkout.html",
-        payment=payment,
-        can=possible(payment),
-        faults=sandbox.desk.faults(payment.merchant_ref),
-    )
+    return page("checkout.html", payment=payment, row=_row(sandbox, payment), can=possible(payment))
 
 
 async def use_checkout(request: Request, sandbox: Sandbox) -> Response:
@@ -125,20 +139,28 @@ async def closed(request: Request, sandbox: Sandbox) -> Response:
 
 
 async def console(_request: Request, sandbox: Sandbox) -> Response:
-    store = sandbox.desk.store
-    rows = [
-        {
-            "payment": payment,
-            "can": possible(payment),
-            "faults": sandbox.desk.faults(payment.merchant_ref),
-            "deliveries": [
-                (delivery, store.tries_of(delivery.id))
-                for delivery in store.deliveries_of(payment.provider_ref)
-            ],
-        }
-        for payment in store.newest_payments(SHOWN)
-    ]
+    rows = [_row(sandbox, payment) for payment in sandbox.desk.store.newest_payments(SHOWN)]
     return page("console.html", rows=rows, shown=SHOWN, faults=sandbox.desk.faults(GLOBAL))
+
+
+async def show_payment(request: Request, sandbox: Sandbox) -> Response:
+    payment = sandbox.desk.find(request.path_params["ref"])
+    return page("payment.html", row=_row(sandbox, payment))
+
+
+def _row(sandbox: Sandbox, payment: Payment) -> dict[str, Any]:
+    """A payment, what can be done with it, what goes wrong, and what has."""
+    store = sandbox.desk.store
+    return {
+        "payment": payment,
+        "can": possible(payment),
+        "faults": sandbox.desk.faults(payment.merchant_ref),
+        "happened": [h for h in sandbox.desk.happened if h.merchant_ref == payment.merchant_ref],
+        "deliveries": [
+            (delivery, store.tries_of(delivery.id))
+            for delivery in store.deliveries_of(payment.provider_ref)
+        ],
+    }
 
 
 async def use_console(request: Request, sandbox: Sandbox) -> Response:
@@ -146,7 +168,16 @@ async def use_console(request: Request, sandbox: Sandbox) -> Response:
     form = dict(await _form(request))
     amount = _minor(form.get("amount", ""), payment) if form.get("amount") else None
     sandbox.desk.act(payment.provider_ref, form.get("action", ""), amount)
-    return RedirectResponse(f"/#{payment.provider_ref}", 303, HEADERS)
+    is_alone = "alone" in form  # it was pressed on the payment's own page
+    back = f"/payments/{payment.provider_ref}" if is_alone else f"/#{payment.provider_ref}"
+    return RedirectResponse(back, 303, HEADERS)
+
+
+async def set_payment_faults(request: Request, sandbox: Sandbox) -> Response:
+    payment = sandbox.desk.find(request.path_params["ref"])
+    chosen = _chosen_faults(await _form(request), payment.currency)
+    sandbox.desk.store.set_faults(payment.merchant_ref, chosen)
+    return RedirectResponse(f"/payments/{payment.provider_ref}", 303, HEADERS)
 
 
 async def set_faults(request: Request, sandbox: Sandbox) -> Response:
@@ -167,8 +198,16 @@ def _chosen_faults(form: list[tuple[str, str]], currency: str) -> tuple[Fault, .
     fields = dict(form)
     extra = {name: fields[name] for name in ("seconds", "count") if fields.get(name)}
     other = "EUR" if currency != "EUR" else "USD"
+    until = time.time() + ARMED_FOR
     chosen: list[dict[str, Any]] = [
-        {"fault": value, "currency": other, **extra} for name, value in form if name == "fault"
+        {
+            "fault": kind,
+            "currency": other,
+            "until": until if kind in ANSWER_KINDS else None,
+            **extra,
+        }
+        for name, kind in form
+        if name == "fault"
     ]
     try:
         return Faults.validate_python(chosen)
@@ -188,7 +227,9 @@ def _minor(text: str, payment: Payment) -> int:
 routes = [
     Route("/", shown(console), methods=["GET"]),
     Route("/faults", shown(set_faults), methods=["POST"]),
+    Route("/payments/{ref}", shown(show_payment), methods=["GET"]),
     Route("/payments/{ref}/act", shown(use_console), methods=["POST"]),
+    Route("/payments/{ref}/faults", shown(set_payment_faults), methods=["POST"]),
     Route("/checkout/{ref}", shown(show_checkout), methods=["GET"]),
     Route("/checkout/{ref}", shown(use_checkout), methods=["POST"]),
     Route("/checkout/{ref}/closed", shown(closed), methods=["GET"]),

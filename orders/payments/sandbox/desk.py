@@ -4,9 +4,10 @@ An act and the callbacks that tell of it are written together, so a kill in betw
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from orders.payments.sandbox import payments as moves
 from orders.payments.sandbox.dialects import Dialect, Told
@@ -18,6 +19,7 @@ from orders.payments.sandbox.faults import (
     Fault,
     Script,
     copies,
+    still_armed,
     take,
 )
 from orders.payments.sandbox.payments import NotPossible, Payment, instant, new_ref
@@ -30,6 +32,15 @@ OUTCOMES = {
     "authorised": "authorise",
 }
 DISPUTED_BY_ITSELF = {"refund_later": "refund", "dispute_later": "dispute"}
+
+
+class Happened(NamedTuple):
+    """A fault that was spent, or a part of it. `call` is the shop's, for those that meet one."""
+
+    at: float  # seconds since 1970
+    merchant_ref: str
+    fault: str
+    call: str | None
 
 
 class Desk:
@@ -46,6 +57,7 @@ class Desk:
         self._dialects = {dialect.name: dialect for dialect in dialects}
         self.public_url = public_url.rstrip("/")
         self.wake = wake
+        self.happened: deque[Happened] = deque(maxlen=200)  # since this process began
 
     def view(self, payment: Payment) -> dict[str, Any]:
         """The payment as the API and the callbacks show it."""
@@ -123,7 +135,8 @@ class Desk:
     # faults
 
     def faults(self, subject: str) -> tuple[Fault, ...]:
-        return self.store.faults(subject) or ()
+        """Those that can still happen."""
+        return still_armed(self.store.faults(subject) or (), time.time())
 
     def adopt(self, merchant_ref: str, faults: Sequence[Fault]) -> None:
         """Give a payment the faults of its metadata, once: a repeated create call does not renew what is used up."""
@@ -141,6 +154,8 @@ class Desk:
                 if tuple(left) != before:
                     self.store.set_faults(subject, left)
                 happening += taken
+        at = time.time()
+        self.happened.extend(Happened(at, merchant_ref, fault.fault, call) for fault in happening)
         return happening
 
     # callbacks

@@ -60,6 +60,37 @@ LABELS = {
     "refund_pending": "Refunds stay pending for a while",
     "refund_fails": "Refunds fail after a while",
 }
+# What each does, and what is seen of it.
+EXPLAINED = {
+    "callback_lost": "is never sent: the shop finds out at its next check of the payment",
+    "callback_delayed": "is sent that many seconds later",
+    "callback_doubled": "is sent twice: the second changes nothing",
+    "callback_out_of_order": "an older one arrives after a newer one: the shop asks what is true",
+    "callback_forged": "one with a wrong signature is sent before the true one: it is refused",
+    "callback_truncated": "its body is cut in half: refused, and sent again",
+    "callback_garbled": "a signed body that cannot be read: kept for staff",
+    "callback_wrong_amount": "one unit too much: the order is flagged, and not paid",
+    "callback_wrong_currency": "another currency: the order is flagged, and not paid",
+    "answer_slow": "is held back for that many seconds",
+    "answer_429": "is refused, with Retry-After",
+    "answer_500": "is answered with an error",
+    "answer_503": "is answered with an error, and Retry-After",
+    "answer_garbled": "is answered with HTML",
+    "connection_cut": "is processed, and the connection cut before the response",
+    "refund_later": "that many seconds after the payment",
+    "dispute_later": "that many seconds after the payment",
+    "refund_pending": "until Complete the refund is pressed here",
+    "refund_fails": "accepted, and failed that many seconds later",
+}
+# By when one sees something of them: a heading, and what belongs below it.
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Callbacks of the next button pressed", CALLBACK_KINDS),
+    ("The shop's next call: its next check, Check now in its admin, a refund", ANSWER_KINDS),
+    ("Later, automatically", LATER_KINDS),
+    ("Refunds from now on", REFUND_KINDS),
+)
+# Seconds that a fault of the next call waits for it, where it was set in a page: later, nobody would know why.
+ARMED_FOR = 120.0
 _SECONDS = {"callback_out_of_order": 30.0, "answer_slow": 3.0, "answer_429": 1.0, "answer_503": 1.0}
 
 
@@ -76,6 +107,7 @@ class Fault(BaseModel):
     currency: str = Field(default="XTS", pattern=r"^[A-Z]{3}$")
     with_true: bool = True  # callback_forged: the true one comes as well
     after_work: bool = False  # answer_500: the work was done all the same
+    until: float | None = None  # seconds since 1970; what has not happened by then never does
 
     @model_validator(mode="before")
     @classmethod
@@ -89,6 +121,11 @@ class Fault(BaseModel):
 
 
 Faults = TypeAdapter(tuple[Fault, ...])
+
+
+def still_armed(faults: Sequence[Fault], now: float) -> tuple[Fault, ...]:
+    """Without those whose time is over."""
+    return tuple(fault for fault in faults if fault.until is None or fault.until > now)
 
 
 def take(

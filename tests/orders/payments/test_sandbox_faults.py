@@ -1,5 +1,6 @@
 """The sandbox's faults of callbacks: each one, as the receiver of its callbacks and the caller of its API sees it."""
 
+import html
 import json
 import time
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from tests.orders.payments.paying import Pay, is_genuine, states
+from orders.payments.sandbox.faults import EXPLAINED, GROUPS, LABELS
+from tests.orders.payments.paying import Pay, create, is_genuine, states
 from tests.orders.payments.receiver import Receiver
 from tests.sandbox import SandboxProcess
 from tests.waiting import eventually
@@ -161,3 +163,51 @@ def test_global_faults_meet_every_payment(
 
     assert states(sandbox, pay()) == ["lost"]
     assert states(sandbox, pay()) == ["lost"]
+
+
+def test_what_is_armed_in_a_page_is_over_after_its_time(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
+    payment = create(sandbox, callbacks)
+    over, waiting = time.time() - 1, time.time() + 60
+    armed = [{"fault": "answer_500", "until": over}, {"fault": "answer_503", "until": waiting}]
+    sandbox.set_faults(*armed, ref=payment["provider_ref"])
+
+    told = sandbox.client.get(f"/payments/{payment['provider_ref']}").text
+    statuses = [
+        sandbox.client.get(f"/v1/payments/{payment['provider_ref']}").status_code for _ in range(2)
+    ]
+
+    assert "unavailable (503) · once · until" in told
+    assert "server error (500) · once" not in told
+    assert statuses == [503, 200]
+    spent = sandbox.client.get(f"/payments/{payment['provider_ref']}").text
+    assert "Next call: unavailable (503) (fetch)" in spent
+    assert "· until" not in spent
+
+
+def test_a_fault_of_the_next_call_that_is_set_in_a_page_is_armed_for_two_minutes(
+    sandbox: SandboxProcess, callbacks: Receiver
+) -> None:
+    payment = create(sandbox, callbacks)
+    page = f"/payments/{payment['provider_ref']}"
+
+    sandbox.client.post(f"{page}/faults", data={"fault": ["answer_429", "callback_lost"]})
+
+    armed = {
+        fault["fault"]: fault["until"]
+        for fault in sandbox.control("GET", f"payments/{payment['provider_ref']}/faults")["faults"]
+    }
+    assert armed.keys() == {"answer_429", "callback_lost"}
+    assert 60 < armed["answer_429"] - time.time() <= 120
+    assert armed["callback_lost"] is None
+
+
+def test_every_fault_says_what_it_does_and_stands_where_one_sees_something_of_it(
+    sandbox: SandboxProcess,
+) -> None:
+    grouped = [kind for _, kinds in GROUPS for kind in kinds]
+
+    assert sorted(grouped) == sorted(LABELS) == sorted(EXPLAINED)
+    console = html.unescape(sandbox.client.get("/").text)
+    assert all(words in console for words in EXPLAINED.values())
