@@ -47,6 +47,17 @@ def _check_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
         )
 
 
+def check_https(scheme: str) -> None:
+    """Sockets and event streams, which no redirect helps: credentials came along already."""
+    if settings.SECURE_SSL_REDIRECT and scheme in {"ws", "http"}:
+        raise Refused(
+            403,
+            "https_required",
+            f"Use {settings.ORDERCAST_PUBLIC_URL}/. A proxy's X-Forwarded-Proto is believed if "
+            "--forwarded-allow-ips names its address.",
+        )
+
+
 def check_host(host: str) -> None:
     """Or a name that an attacker lets point here would be believed. Django says so too, with a traceback each time."""
     if not _is_served(host, tuple(settings.ALLOWED_HOSTS)):

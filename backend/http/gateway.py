@@ -25,6 +25,7 @@ from backend.http.admission import (
     answer,
     check_head,
     check_host,
+    check_https,
     check_origin,
     deny,
     of_a_served_host,
@@ -94,6 +95,7 @@ class Gateway:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             admit_handshake(_address(scope))  # first: to refuse somebody is work as well
+            check_https(scope["scheme"])
             check_head(scope)
             check_origin(origins.decoded(scope["headers"]))
         except Refused as refused:
@@ -103,13 +105,19 @@ class Gateway:
             await self._application(scope, receive, send)
 
     def fast_accept(
-        self, target: str, headers: Mapping[bytes, str], subprotocols: list[str], address: str
+        self,
+        target: str,
+        headers: Mapping[bytes, str],
+        subprotocols: list[str],
+        address: str,
+        scheme: str,
     ) -> Newcomer | None:
         """What a handshake comes to, if it asks for a socket of orders and is admitted.
 
         None: it has to come through `__call__`, which finds the same and says so.
         """
         try:
+            check_https(scheme)
             check_host(headers.get(b"host", ""))
             check_origin(headers)
             asked = fast_accept.Handshake(target)
@@ -125,6 +133,7 @@ class Gateway:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             admit_handshake(_address(scope))
+            check_https(scope["scheme"])
             check_head(scope)
         except Refused as refused:
             await answer(send, refused)

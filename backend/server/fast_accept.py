@@ -23,6 +23,7 @@ from backend.server import compatibility, upgrade
 from backend.server.websocket_protocol import WebSocketProtocol, parse_frames
 
 Client = tuple[str, int] | None
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
 
 class _NothingReceived:
@@ -154,7 +155,7 @@ def accept(http: Any) -> FastAcceptProtocol | None:
     if not is_usual or http.config.ws_per_message_deflate:
         return None
     target, offered = http.url.decode("ascii"), upgrade.subprotocols(headers)
-    judged = _judge(http.config, target, headers, offered, http.client)
+    judged = _judge(http, target, headers, offered)
     if judged is None:
         return None
     accepted, client = judged
@@ -168,22 +169,24 @@ def accept(http: Any) -> FastAcceptProtocol | None:
 
 
 def _judge(
-    config: Config, target: str, headers: Mapping[bytes, str], offered: list[str], client: Client
+    http: Any, target: str, headers: Mapping[bytes, str], offered: list[str]
 ) -> tuple[Any, Client] | None:
     """What the application makes of this handshake, and the client that a trusted proxy says it is."""
-    fast_accept, proxied = _application(config)
+    fast_accept, proxied = _application(http.config)
     if fast_accept is None:
         return None
-    if proxied is not None and b"x-forwarded-for" in headers:
-        forwarded = headers[b"x-forwarded-for"].encode("latin-1")
-        scope: Any = {
-            "type": "websocket",
-            "client": client,
-            "headers": [(b"x-forwarded-for", forwarded)],
-        }
+    scope: Any = {
+        "type": "websocket",
+        "scheme": "wss" if http.scheme == "https" else "ws",
+        "client": http.client,
+        "headers": [
+            (name, headers[name].encode("latin-1")) for name in _FORWARDED & headers.keys()
+        ],
+    }
+    if proxied is not None and scope["headers"]:
         _run(proxied(scope, None, None))
-        client = scope["client"]
-    accepted = fast_accept(target, headers, offered, client[0] if client else "")
+    client = scope["client"]
+    accepted = fast_accept(target, headers, offered, client[0] if client else "", scope["scheme"])
     return None if accepted is None else (accepted, client)
 
 
