@@ -95,7 +95,7 @@ class Gateway:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             admit_handshake(_address(scope))  # first: to refuse somebody is work as well
-            check_https(scope["scheme"])
+            check_https(scope.get("scheme", "http"))  # optional in ASGI
             check_head(scope)
             check_origin(origins.decoded(scope["headers"]))
         except Refused as refused:
@@ -133,7 +133,7 @@ class Gateway:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             admit_handshake(_address(scope))
-            check_https(scope["scheme"])
+            check_https(scope.get("scheme", "http"))  # optional in ASGI
             check_head(scope)
         except Refused as refused:
             await answer(send, refused)
