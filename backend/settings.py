@@ -7,7 +7,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 
-from backend.config import provider_accounts
+from backend.config import provider_accounts, valkey
 from backend.config.environment import read
 from backend.config.paths import BASE_DIR
 from backend.observability import logging_config
@@ -136,7 +136,8 @@ DATABASES = {"default": _database(ENV.DATABASE_URL or embedded.database_url(ENV.
 # Valkey is a hint: nothing may wait for it long. redis-py's own defaults retry for seconds.
 VALKEY_URL = ENV.VALKEY_URL or embedded.valkey_url(ENV.ORDERCAST_DATA)
 VALKEY_TIMEOUT = 0.5  # seconds, to connect and for each answer
-# Pub/sub knows no databases: what keeps the keys of two installations apart, their channels carry in their names.
+# All keys and channels begin with it. Pub/sub knows no databases: what keeps the keys of two installations apart, their
+# channels carry in their names.
 _VALKEY_DATABASE = parse_url(VALKEY_URL).get("db", 0)  # type: ignore[no-untyped-call]
 ORDERCAST_CHANNEL_PREFIX = ENV.ORDERCAST_CHANNEL_PREFIX or f"ordercast{_VALKEY_DATABASE or ''}"
 CHANNEL_LAYERS = {
@@ -159,24 +160,30 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": VALKEY_URL,
-        "OPTIONS": {"socket_connect_timeout": VALKEY_TIMEOUT, "socket_timeout": VALKEY_TIMEOUT},
+        "KEY_PREFIX": ORDERCAST_CHANNEL_PREFIX,
+        "OPTIONS": {
+            "socket_connect_timeout": VALKEY_TIMEOUT,
+            "socket_timeout": VALKEY_TIMEOUT,
+            "serializer": "backend.config.valkey.JsonSerializer",
+        },
     }
 }
 
-# kombu's spelling of the same address: for a socket, the number of the database has another name.
-CELERY_BROKER_URL = VALKEY_URL
-if VALKEY_URL.startswith("unix://"):
-    CELERY_BROKER_URL = f"redis+socket{VALKEY_URL[4:]}".replace("?db=", "?virtual_host=")
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = valkey.broker(VALKEY_URL)
+CELERY_ACCEPT_CONTENT = ["json"]  # what somebody has written there must not be able to run
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": VALKEY_TIMEOUT,
     "socket_timeout": VALKEY_TIMEOUT,
     # A worker whose connection has gone silent notices within 1 + 2 × this; kombu's own 25 would make it 51 seconds.
     "health_check_interval": 3,
-    "global_keyprefix": "ordercast.",
+    "global_keyprefix": f"{ORDERCAST_CHANNEL_PREFIX}.",
     "max_retries": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# READONLY, OOM, MISCONF and the like are errors of a channel to kombu: without this the worker ends.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CONSUMER = "workers.celery_internals:Consumer"
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = (
     True  # for late acknowledgement, of which we have none
 )

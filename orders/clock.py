@@ -9,7 +9,6 @@ and a clock that is set meanwhile is noticed at the next measurement.
 """
 
 import logging
-import os
 import threading
 import time as _local
 from collections.abc import Callable
@@ -101,20 +100,15 @@ def _measure_at_first() -> None:
         measure()
 
 
-def watch(report: Callable[[float], object] = lambda _skew: None) -> None:
-    """Measure every `WATCH_EVERY` seconds, in a thread of this process, and give each skew to `report`."""
-    global _watching  # noqa: PLW0603 — one thread in a process is the point
-    if _watching != os.getpid():
-        _watching = os.getpid()
-        threading.Thread(target=_watch, args=(report,), name="clock", daemon=True).start()
+def watch(report: Callable[[float], object] = lambda _skew: None) -> Callable[[], None]:
+    """Measure every `WATCH_EVERY` seconds, in a thread, and give each skew to `report`. Returns what ends it."""
+    is_over = threading.Event()
+    threading.Thread(target=_watch, args=(report, is_over), name="clock", daemon=True).start()
+    return is_over.set
 
 
-_watching = 0  # the process whose thread runs
-
-
-def _watch(report: Callable[[float], object]) -> None:
-    pause = threading.Event()
-    while True:
+def _watch(report: Callable[[float], object], is_over: threading.Event) -> None:
+    while not is_over.is_set():
         try:
             measure()
             report(skew())
@@ -122,7 +116,7 @@ def _watch(report: Callable[[float], object]) -> None:
             logger.exception("the skew of this machine's clock is not reported")
         finally:
             connection.close()
-        pause.wait(WATCH_EVERY)
+        is_over.wait(WATCH_EVERY)
 
 
 def _on_connection(connection: Any, **_rest: object) -> None:

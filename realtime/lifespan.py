@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,7 @@ GC_THRESHOLDS = (20_000, 20, 20)
 
 async def application(_scope: Any, receive: Any, send: Any) -> None:
     """The ASGI lifespan protocol."""
+    stop_watching: Callable[[], None] | None = None
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -34,10 +36,12 @@ async def application(_scope: Any, receive: Any, send: Any) -> None:
                 logger.exception("the hub cannot start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
-            clock.watch()
+            stop_watching = clock.watch()
             _settle()
             await send({"type": "lifespan.startup.complete"})
         else:
+            if stop_watching is not None:
+                stop_watching()
             await local.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -56,4 +56,4 @@ def _part(kind: str, noted: object) -> Part:
 
 
 def _key(kind: str) -> str:
-    return f"ordercast:clock-skew:{kind}"
+    return f"clock-skew:{kind}"

@@ -85,7 +85,9 @@ class Guard:
         return min(wanted, 1) if is_over else 0
 
     def _storage(self) -> BreakerState:
-        return BreakerState(_valkey(), f"ordercast:breaker:{self.provider}")
+        return BreakerState(
+            _valkey(), f"{settings.ORDERCAST_CHANNEL_PREFIX}:breaker:{self.provider}"
+        )
 
     def _take(self, limiter: FixedWindowRateLimiter, wanted: int) -> Allowance:
         if wanted <= 0:
@@ -116,7 +118,11 @@ def _valkey() -> "redis.Redis":
 def _shared_limiter() -> FixedWindowRateLimiter:
     pool = _valkey().connection_pool
     return FixedWindowRateLimiter(
-        RedisStorage("redis://", connection_pool=pool, key_prefix="ordercast:budget")
+        RedisStorage(
+            "redis://",
+            connection_pool=pool,
+            key_prefix=f"{settings.ORDERCAST_CHANNEL_PREFIX}:budget",
+        )
     )
 
 

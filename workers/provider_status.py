@@ -17,7 +17,8 @@ from workers import clock_skew
 from workers.guard import Guard
 from workers.reconciler import LONGEST_TICK, Tick
 
-_KEY = "ordercast:last-tick"
+AHEAD = 5.0  # seconds that two processes can differ about the time, right after a clock was set
+_KEY = "last-tick"
 
 
 def note_tick(_tick: Tick) -> None:
@@ -36,7 +37,7 @@ def parts() -> list[Part]:
 
 def _ticks() -> Part:
     at = cache.get(_KEY)
-    if not isinstance(at, float):
+    if not isinstance(at, float) or not 0 <= at <= clock.time() + AHEAD:
         return Part("tick", None)
     late = 3 * settings.ORDERCAST_TICK_SECONDS + LONGEST_TICK.total_seconds()
     return Part("tick", clock.time() - at < late, at=datetime.fromtimestamp(at, UTC))

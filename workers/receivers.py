@@ -21,7 +21,7 @@ def connect() -> None:
 
 
 def _announce(record: EventRecord, **_rest: Any) -> None:
-    hint = Hint(record.order, record.epoch, record.version, encode_event(record))
+    hint = Hint(record.order, record.epoch, record.version, encode_event(record)).signed()
     # robust: a hint that fails must not keep other things from being done after the commit.
     transaction.on_commit(lambda: _deliver(hint), robust=True)
 

@@ -8,6 +8,7 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 log = logging.getLogger(__name__)
 
+PAUSE = 1.0  # seconds until a broker that is unavailable is tried again
 AHEAD = timedelta(minutes=1)  # what another machine's clock may differ
 
 
@@ -34,4 +35,16 @@ class Entry(ModelEntry):  # type: ignore[misc] # django-celery-beat has no types
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat has no types
+    """One that no answer of the broker ends: Celery's own retries only a connection that is refused."""
+
     Entry = Entry
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        """The seconds until the next one."""
+        try:
+            # It connects where there is no connection yet; within a tick an error of that would lose a task's entry.
+            self.producer  # noqa: B018
+        except Exception as error:  # noqa: BLE001 — whatever a broker answers, beat goes on
+            log.warning("broker unavailable, beat tries again in %g s: %r", PAUSE, error)
+            return PAUSE
+        return super().tick(*args, **kwargs)

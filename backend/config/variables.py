@@ -73,7 +73,8 @@ class Environment(BaseSettings):
     VALKEY_URL: Annotated[str, _url("redis", "rediss", "unix")] = Field(
         "",
         examples=["redis://valkey:6379/0"],
-        description="Valkey or Redis: broker, channel layer, cache. Empty: the embedded one.",
+        description="Valkey or Redis: broker, channel layer, cache. `rediss://` verifies the certificate, against the "
+        "system's authorities or the file of `?ssl_ca_certs=`. Empty: the embedded one.",
     )
     ORDERCAST_DATABASE_URL: Annotated[str, _url("postgresql", "postgres")] = Field(
         "",
@@ -89,9 +90,9 @@ class Environment(BaseSettings):
     ORDERCAST_CHANNEL_PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = Field(
         "",
         examples=["ordercast-staging"],
-        description="What the names of Valkey's pub/sub channels begin with, which have no database numbers: each "
-        "installation on one Valkey needs its own. Empty: `ordercast` and the number of VALKEY_URL's database, "
-        "if it is not 0.",
+        description="What all keys and pub/sub channels in Valkey begin with: each installation on one Valkey needs "
+        "its own, since channels have no database numbers. Empty: `ordercast` and the number of VALKEY_URL's "
+        "database, if it is not 0.",
     )
     ORDERCAST_DATA: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         BASE_DIR / ".data",

@@ -138,7 +138,11 @@ class _Shared:
             "retry": Retry(NoBackoff(), 0),
         }
         pool = redis.ConnectionPool.from_url(url, **timeout)
-        self.storage = RedisStorage("redis://", connection_pool=pool, key_prefix="ordercast:limit")
+        self.storage = RedisStorage(
+            "redis://",
+            connection_pool=pool,
+            key_prefix=f"{settings.ORDERCAST_CHANNEL_PREFIX}:limit",
+        )
         self.limiter = FixedWindowRateLimiter(self.storage)
         self._asked_again_at = float("-inf")
 

@@ -181,12 +181,12 @@ class Hub:
         topic = self.topics.get(name)
         if topic is None:
             return
-        for _, epoch, version, text in hints:
-            is_news = version > topic.position.version
-            if not topic.take(Frame("event", text, epoch, version)):
+        for hint in hints:
+            is_news = hint.version > topic.position.version
+            if not topic.take(Frame("event", hint.frame, hint.epoch, hint.version)):
                 self.heal([topic])
             if is_news:
-                latency.noted.note(text)
+                latency.noted.note(hint.frame)
 
     def heal(self, topics: Iterable[Topic]) -> None:
         """Read from the journal what these topics miss."""

@@ -113,13 +113,22 @@ class Layer:
         try:
             message = self._layer.deserialize(body)
             if message["type"] == names.HINT:
-                self._on_hint(*names.hints_in(message))
+                self._take(*names.hints_in(message))
             elif message["type"] == names.ECHO:
                 self._heard()
         except Exception:
             # Whatever it is, the hints after it are worth hearing, and what this one meant stands in the journal.
             logger.exception("a malformed hint was dropped")
             self._on_back(None)
+
+    def _take(self, topic: str, hints: list[names.Hint]) -> None:
+        genuine = [hint for hint in hints if hint.is_genuine]
+        if genuine:
+            self._on_hint(topic, genuine)
+        if len(genuine) < len(hints):
+            # Also of a process before a deploy, which did not sign. What it meant stands in the journal.
+            logger.debug("hints of %s without a valid signature; the journal is read", topic)
+            self._on_back([topic])
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()

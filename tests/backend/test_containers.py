@@ -26,7 +26,13 @@ WEB: dict[str, str] = SERVICES["web"]["environment"]
 DOCKERFILE = (BASE_DIR / "Dockerfile").read_text()
 OURS = [name for name, service in SERVICES.items() if service.get("build")]
 # What the images of PostgreSQL know; theirs to check.
-FOREIGN = {"FORWARDED_ALLOW_IPS", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
+FOREIGN = {
+    "FORWARDED_ALLOW_IPS",
+    "POSTGRES_USER",
+    "POSTGRES_DB",
+    "POSTGRES_PASSWORD",
+    "REDISCLI_AUTH",
+}
 
 
 def default_command() -> list[str]:

@@ -128,7 +128,7 @@ class Ours(Entrant):
 
     def message(self, ref: str, version: int) -> Message:
         topic = names.order_topic(ref)
-        hint = names.Hint(ref, self._epoch, version, self._frame(ref, version))
+        hint = names.Hint(ref, self._epoch, version, self._frame(ref, version)).signed()
         return self._layer.message(names.group_name(topic), names.hint_message(topic, [hint]))
 
     def settle(self) -> None:

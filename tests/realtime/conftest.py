@@ -143,13 +143,13 @@ def many_orders(count: int) -> list[str]:
 async def grow(order: Order, by: int = 1) -> list[Hint]:
     """Commit `by` events, without announcing them. Gives what an announcement of each would be."""
     records = await in_thread(_grow, order.ref, by)
-    return [Hint(r.order, r.epoch, r.version, encode_event(r)) for r in records]
+    return [Hint(r.order, r.epoch, r.version, encode_event(r)).signed() for r in records]
 
 
 def padded(hint: Hint, size: int) -> Hint:
     """The same with a frame that is larger by `size` bytes."""
     frame = {**json.loads(hint.frame), "padding": "x" * size}
-    return hint._replace(frame=json.dumps(frame))
+    return hint._replace(frame=json.dumps(frame)).signed()
 
 
 async def announce(*hints: Hint) -> None:

@@ -24,7 +24,7 @@ from tests.waiting import eventually
 from workers import announcer, receivers
 
 API = Cause(Source.API, "shop")
-QUEUE = "ordercast.ordercast"
+QUEUE = f"{django_settings.ORDERCAST_CHANNEL_PREFIX}.ordercast"
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_a_committed_event_is_announced_as_the_frame_that_pages_get(
 ) -> None:
     order = an_order()
 
-    [[[ref, epoch, version, frame]]] = eventually(lambda: tasks(valkey))
+    [[[ref, epoch, version, frame, _]]] = eventually(lambda: tasks(valkey))
 
     assert (ref, version) == (order.ref, 1)
     assert json.loads(frame)["event"] == "order.created"

@@ -55,7 +55,7 @@ async def test_what_is_announced_while_a_page_is_being_read_in_follows_on_it(
             await watching.say(type="hello", subscribe=[wish])
             await eventually_async(lambda: groups_joined() == 1)
             # Committed after the reading's moment, for all that the hub can know.
-            await announce(Hint(order.ref, word, 2, json.dumps(hint)))
+            await announce(Hint(order.ref, word, 2, json.dumps(hint)).signed())
             await watching.socket.send("ping")
             await watching.until(lambda p: p.of("pong"))
             assert not watching.of("synced")

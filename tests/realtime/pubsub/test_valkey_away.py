@@ -1,6 +1,7 @@
 """Valkey dead, silent, restarted or back: pages are late by a position check at most, and lose nothing."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -197,6 +198,29 @@ async def test_a_hint_that_makes_no_sense_makes_the_hub_look_and_is_not_its_end(
         await watching.until(lambda p: p.versions() == [2, 3])
 
 
+async def test_a_forged_hint_shows_a_page_nothing_that_the_journal_does_not_hold(
+    start_server: Start, order: Order, valkey: "redis.Redis"
+) -> None:
+    server = start_server(check=NEVER)
+    config: dict[str, Any] = dict(layers_at(django_settings.VALKEY_URL)["default"]["CONFIG"])
+    word = await epoch()
+    async with page(server, f"{order.ref}/{cursor(word, 1)}") as watching:
+        await watching.synced()
+        for epoch_, version in ((word, 2), (word, 99), ("another-life", 2), ("another-life", 0)):
+            said = {"type": "event", "order": order.ref, "version": version, "is": "forged"}
+            await _publish(config, Hint(order.ref, epoch_, version, json.dumps(said)))
+            await _publish(config, Hint(order.ref, epoch_, version, json.dumps(said), "0" * 32))
+        [hint] = await grow(order)
+        await _publish(config, hint._replace(frame='{"type":"event","version":2,"is":"forged"}'))
+
+        await watching.until(lambda p: p.versions() == [2])  # each only made the journal be read
+        await grow_and_announce(order)
+        await watching.until(lambda p: p.versions() == [2, 3])
+
+    assert not [frame for frame in watching.frames if "is" in frame]
+    assert not watching.of("reset")
+
+
 async def test_two_installations_on_one_valkey_do_not_hear_each_other(
     start_process: Callable[..., ServerProcess], order: Order, valkey: "redis.Redis"
 ) -> None:
@@ -205,7 +229,8 @@ async def test_two_installations_on_one_valkey_do_not_hear_each_other(
     async with page(theirs, f"{order.ref}/{cursor(await epoch(), 1)}") as stranger:
         await stranger.synced()
         [hint] = await grow(order)
-        await _publish(config, hint._replace(frame='{"type":"event","version":2,"is":"ours"}'))
+        ours = hint._replace(frame='{"type":"event","version":2,"is":"ours"}').signed()
+        await _publish(config, ours)
         await _publish({**config, "prefix": "somebody-else"}, hint)
         await stranger.until(lambda p: p.of("event"))
 
