@@ -1,6 +1,7 @@
 """What all our admin pages share: read-only, fast on millions of rows, and linked to one another."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -118,4 +119,6 @@ def deadline(at: datetime | None) -> SafeString | str:
 
 def _time(at: datetime, near: str) -> SafeString:
     exact = date_format(timezone.localtime(at), "Y-m-d H:i:s")
+    # A number stays on one line with its unit, in columns that are narrow.
+    near = re.sub(r"(\d) ", "\\1\u00a0", near)
     return format_html('<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), exact, near)

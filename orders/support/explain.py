@@ -150,7 +150,7 @@ def next_look(payment: Payment, last_found: str, now: datetime) -> NextLook:
         cause = labels.of(last_found)
         words = gettext("postponed without using up a step (%(cause)s)") % {"cause": cause}
     else:
-        words = gettext("step %(step)d of %(steps)d, %(why)s") % {
+        words = gettext("step %(step)d of %(steps)d (%(why)s)") % {
             "step": step,
             "steps": steps,
             "why": _WHY[profile],

@@ -36,7 +36,7 @@ STATUSES: Mapping[str, Text] = {
 }
 # What a check at a provider, or a callback, came to.
 FOUND: Mapping[str, Text] = {
-    "applied": _("New information, applied"),
+    "applied": _("Applied"),
     "nothing_new": _("No change"),
     "asking": _("Out of sequence; checking again"),
     "conflict": _("Conflicts with this order's state"),

@@ -108,6 +108,7 @@ def context(look: BoardState) -> dict[str, Any]:
             }
             for state in CLOSED
         ],
+        "is_estimated": any(seen.closed[state].is_estimate for state in CLOSED),
         "parts": [_part(part) for part in look.parts],
         "minutes": look.minutes,
         "sums": _sums(look.minutes),

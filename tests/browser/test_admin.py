@@ -70,7 +70,7 @@ def test_a_forced_refresh_turns_the_customers_page(
     page = rosa.new_page()
     choose(page, server, "Force refresh from provider", order)
 
-    expect(page.get_by_text("New information, applied")).to_be_visible()
+    expect(page.get_by_text("Applied")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("The order has been checked.")
     expect(watched.get_by_role("heading", level=1)).to_have_text("Paid, thank you")
 
@@ -113,7 +113,7 @@ def test_without_a_worker_the_page_offers_to_ask_from_here(
 
     page.get_by_role("button", name="Check now").click()
 
-    expect(page.get_by_text("New information, applied")).to_be_visible()
+    expect(page.get_by_text("Applied")).to_be_visible()
     expect(page.get_by_role("button", name="Check now")).to_have_count(0)
 
 

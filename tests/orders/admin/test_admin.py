@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Model
@@ -12,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orders.admin.base import deadline
+from orders.admin.names import FIELDS
 from orders.models import (
     AuditEntry,
     CallbackReceipt,
@@ -239,7 +242,7 @@ def test_a_check_within_a_minute_is_counted_down_in_seconds(staff: Client) -> No
     [(timedelta(hours=2.5), "in 2 hours"), (-timedelta(minutes=3.5), "3 minutes ago")],
 )
 def test_a_payment_deadline_lies_ahead_or_behind(ends_in: timedelta, shown: str) -> None:
-    assert shown in deadline(timezone.now() + ends_in)
+    assert shown in seen(deadline(timezone.now() + ends_in))
 
 
 def test_amounts_of_a_payment_are_written_in_its_currency(staff: Client) -> None:
@@ -281,3 +284,33 @@ def test_the_list_filters_by_states_as_staff_read_them(staff: Client) -> None:
     html = seen(staff.get(LIST).content.decode())
 
     assert "All Created Awaiting payment Processing Authorised Paid Partially refunded" in html
+
+
+def test_models_and_fields_are_called_by_names_in_the_readers_language(staff: Client) -> None:
+    payment = a_payment(an_order(), "pending", provider="house", profile="waiting")
+    german = {"Accept-Language": "de"}
+
+    pages = [
+        staff.get(where, headers=german).content.decode()
+        for where in ("/admin/", LIST, f"/admin/orders/payment/{payment.pk}/change/")
+    ]
+
+    index, listed, one = (seen(page) for page in pages)
+    assert "Bestellungen und Zahlungen" in index
+    assert "Protokolleinträge" in index
+    assert "Bestellung zum Ansehen auswählen" in listed
+    assert "Nach Zustand" in listed
+    assert "Nummer des Anbieters:" in one
+    assert "nächste Abfrage:" in one.replace("Nächste", "nächste")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_field_that_the_admin_shows_has_a_name(model: type[Model]) -> None:
+    options = admin.site._registry[model]
+    names = {field.name for field in model._meta.concrete_fields}
+    shown = {
+        *options.list_display,
+        *flatten_fieldsets(options.fieldsets or ((None, {"fields": options.fields or ()}),)),
+    }
+
+    assert sorted((shown & names) - set(FIELDS)) == []

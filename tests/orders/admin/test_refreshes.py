@@ -51,7 +51,7 @@ def test_force_refresh_brings_the_order_to_the_providers_truth_and_says_so(
     assert (event.source, event.actor) == ("staff", "rosa")
     assert (check.source, check.actor, check.found) == ("staff", "rosa", "applied")
     assert "she says she paid" in check.detail
-    assert "New information, applied" in seen(html)
+    assert "Applied" in seen(html)
     assert "Awaiting payment → Paid" in seen(html)
 
 
@@ -64,7 +64,7 @@ def test_force_refresh_shows_a_result_for_each_order(
 
     html = seen(refreshed(staff, paid, waiting, unbegun))
 
-    assert "New information, applied" in html
+    assert "Applied" in html
     assert "No change" in html
     assert "No payment to check yet" in html
 

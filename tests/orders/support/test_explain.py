@@ -33,7 +33,7 @@ def test_a_waiting_order_says_who_was_asked_and_when_again(provider: SandboxProc
     assert (told.state, told.source, told.actor) == ("awaiting_payment", "api", "shop")
     assert (story.last_look.found, story.last_look.source) == ("nothing_new", "reconciler")
     assert (story.next_look.step, story.next_look.steps) == (2, len(PROFILES[Profile.WAITING]))
-    assert story.next_look.words == "step 2 of 19, a customer is waiting"
+    assert story.next_look.words == "step 2 of 19 (a customer is waiting)"
     assert "No callback received yet." in told.why
     assert "Result: No change. Next check in " in told.why
 
