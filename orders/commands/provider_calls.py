@@ -23,6 +23,7 @@ from orders.domain.errors import (
     NotOffered,
     ProviderRefused,
 )
+from orders.domain.outcomes import NOT_FOUND
 from orders.domain.states import MOVES, UNPAID, legal_moves
 from orders.journal import writer
 from orders.models import Order, Payment, Refund
@@ -268,7 +269,7 @@ def _record_refusal(refund: Refund, cause: Cause) -> None:
 
 
 _FOUND: dict[type[base.ProviderError], str] = {
-    base.NotFound: "not_found",
+    base.NotFound: NOT_FOUND,
     base.Refused: "refused",
     base.RateLimited: "rate_limited",
     base.Unavailable: "unavailable",

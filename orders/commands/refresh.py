@@ -14,7 +14,7 @@ from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause
 from orders.domain.decisions import INTENDED, LIVE
 from orders.domain.errors import OrderNotFound, ProviderRefused
-from orders.domain.outcomes import Outcome
+from orders.domain.outcomes import IN_AGREEMENT, Outcome
 from orders.domain.states import UNPAID
 from orders.models import Order, Payment
 from orders.payments import base, registry
@@ -22,8 +22,6 @@ from orders.schedule import checks
 
 log = logging.getLogger(__name__)
 
-# What a look found that is the provider's word on what it has; "not_found" is its word too.
-_ANSWERED = {Outcome.APPLIED, Outcome.NOTHING_NEW, "not_found"}
 _OPEN_THERE = {*LIVE - {INTENDED}, base.PaymentStatus.FAILED}
 
 
@@ -65,7 +63,7 @@ def _look_at(payment: Payment, cause: Cause, claim: checks.Claim | None) -> Refr
     _conclude(payment, look, cause, claim)
     after = Payment.objects.select_related("order").get(pk=payment.pk)
     state = after.order.state
-    if look.found in _ANSWERED and (_is_unwanted(after) or _is_overdue(after.order)):
+    if look.found in IN_AGREEMENT and (_is_unwanted(after) or _is_overdue(after.order)):
         _close(after, cause)
         state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
     return Refreshed(payment=payment.ref, found=look.found, detail=look.detail, state=state)

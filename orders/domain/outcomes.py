@@ -16,6 +16,21 @@ class Outcome(StrEnum):
     FOREIGN = "foreign"  # no such payment here, and none that must be: another program's in the same account
 
 
+NOT_FOUND = "not_found"  # what a check found where the provider does not know the payment
+# What a check found that is the provider's word on the payment, whatever came of it.
+ANSWERED = frozenset(
+    {
+        Outcome.APPLIED,
+        Outcome.NOTHING_NEW,
+        Outcome.ASKING,
+        Outcome.CONFLICT,
+        Outcome.MISMATCH,
+    }
+)
+# What a check found after which we hold what the provider has. That it has nothing is its word too.
+IN_AGREEMENT = frozenset({Outcome.APPLIED, Outcome.NOTHING_NEW, NOT_FOUND})
+
+
 class Result(NamedTuple):
     outcome: Outcome
     detail: str

@@ -27,11 +27,6 @@ def listen() -> None:
     post_transition.connect(_on_transition, sender=Order, dispatch_uid="orders.journal.writer")
 
 
-def current_epoch() -> str:
-    """The word that names this life of the journal."""
-    return JournalEpoch.objects.values_list("word", flat=True).get()
-
-
 def open_stream(order: Order, event: events.OrderCreated, cause: Cause) -> events.EventRecord:
     """Write a new order and its first event. Raises `NotInTransaction`."""
     _refuse_outside_transaction(order)
@@ -39,7 +34,7 @@ def open_stream(order: Order, event: events.OrderCreated, cause: Cause) -> event
     order.total, order.currency, order.expires_at = facts.total, facts.currency, facts.expires_at
     order.version = 1
     order.save(force_insert=True)
-    order.is_locked, order.epoch = True, current_epoch()
+    order.is_locked, order.epoch = True, JournalEpoch.current()
     row = OrderEvent.objects.create(
         order=order,
         version=order.version,

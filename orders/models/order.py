@@ -36,6 +36,10 @@ def new_epoch() -> str:
     return secrets.token_hex(4)
 
 
+# In every statement that reads the journal, so that what it reads and the epoch are of one moment.
+EPOCH = "(SELECT word FROM orders_journalepoch LIMIT 1)"
+
+
 class JournalEpoch(models.Model):
     """One row: the word that changes when the journal is restored, so that every page starts again."""
 
@@ -43,6 +47,13 @@ class JournalEpoch(models.Model):
 
     def __str__(self) -> str:
         return self.word
+
+    @classmethod
+    def current(cls) -> str:
+        """The word that names this life of the journal."""
+        row = fetch(f"SELECT {EPOCH}", [])
+        assert row is not None  # noqa: S101 — a SELECT without FROM has one row
+        return str(row[0])
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -70,7 +81,7 @@ def _lock() -> str:
 
 def locked_columns() -> str:
     """What a statement that locks an order (called `o`) selects for `take_locked`."""
-    return f"(SELECT word FROM orders_journalepoch LIMIT 1), {rows().columns}"  # noqa: S608 — the same
+    return f"{EPOCH}, {rows().columns}"
 
 
 def take_locked(row: Iterator[Any]) -> "Order":

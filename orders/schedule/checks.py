@@ -14,12 +14,10 @@ from django.db import transaction
 
 from orders.domain.cause import Cause, Source
 from orders.domain.decisions import DEAD
+from orders.domain.outcomes import ANSWERED
 from orders.models import Payment, PaymentCheck
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
 from orders.schedule.profiles import LEASE, QUIET, Profile, next_check, postponed
-
-# What a look found that was the provider's word on the payment, whatever came of it.
-ANSWERED = frozenset({"applied", "nothing_new", "asking", "conflict", "mismatch"})
 
 _rng = Random()  # noqa: S311 — spreads load, keeps no secret
 INTENDED_REFUND = "intended"

@@ -7,19 +7,16 @@ out is one to refresh. A bad one, an order of someone else's and an order that d
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.http import parse_cookie
 
 from orders import access
 from orders.access import Credentials, Kind, Lapse, Scope
-from realtime.access import origins
+from realtime.access import origins, sessions
 from realtime.protocol.messages import Close
 from realtime.pubsub.names import is_ref
 from realtime.runtime.batching import Window
@@ -145,10 +142,7 @@ def _is_configured_service(credentials: Credentials) -> bool:
 
 
 def _logged_in(session_key: str) -> set[Credentials]:
-    store = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    # All that Django's own look at a session needs of a request.
-    request: Any = SimpleNamespace(session=store)
-    user: Any = get_user(request)
+    user = sessions.user_of(session_key)
     return {access.of_session(user, session_key)} if user.is_authenticated else set()
 
 

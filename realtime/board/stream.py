@@ -8,19 +8,17 @@ and the workers may be away. Limit: the log-in behind an open board is looked at
 import asyncio
 import logging
 import time
-from importlib import import_module
-from types import SimpleNamespace
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.http import parse_cookie
 
-from realtime.access import origins
+from realtime.access import origins, sessions
 from realtime.board.board import BoardState, board
 from realtime.board.views import may_look
-from realtime.hub import local
+from realtime.hub import local, raw_send
+from realtime.protocol.http import EVENT_STREAM, until_disconnect
 from realtime.runtime.database_threads import PASSING_ERRORS, DatabaseThreads
 from realtime.runtime.supervisor import Supervisor
 
@@ -29,14 +27,8 @@ logger = logging.getLogger(__name__)
 PATH = "/board/stream"
 EVERY = 1.0  # seconds between two looks
 ACCESS_CHECK = 3.0
-WRITE = 10.0  # a client that reads nothing for so long is left
+WRITE = 10.0  # a client that reads nothing for so long is cut
 RETRY = b"retry: 2000\n\n"  # ms until a browser whose stream has ended comes back
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"connection", b"close"),
-    (b"x-accel-buffering", b"no"),  # nginx must not collect what is meant to be live
-]
 
 
 class Watch:
@@ -114,19 +106,31 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if not is_let_in:
         await _refuse(send, 401, [])
         return
-    leaving = asyncio.ensure_future(_client_leaves(receive))
+    leaving = asyncio.ensure_future(until_disconnect(receive))
     streaming = asyncio.ensure_future(_stream(send, session))
     try:
         await asyncio.wait({leaving, streaming}, return_when=asyncio.FIRST_COMPLETED)
+        if streaming.done() and not streaming.result():
+            await leaving  # to return before that would be an answer that was not completed
     finally:
         leaving.cancel()
         streaming.cancel()
 
 
-async def _stream(send: Any, session: str) -> None:
+async def _stream(send: Any, session: str) -> bool:
+    """False: the client has read nothing, and was cut."""
+    try:
+        await _write_changes(send, session)
+    except TimeoutError:
+        raw_send.abort(send)
+        return False
+    return True
+
+
+async def _write_changes(send: Any, session: str) -> None:
     async with _running() as watch:
         version, looked_at = 0, time.monotonic()
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": list(EVENT_STREAM)})
         await _write(send, RETRY)
         while not local.running().is_draining:
             if time.monotonic() - looked_at > ACCESS_CHECK:
@@ -143,11 +147,6 @@ async def _stream(send: Any, session: str) -> None:
 async def _write(send: Any, body: bytes) -> None:
     async with asyncio.timeout(WRITE):
         await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _client_leaves(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _refuse(send: Any, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -168,8 +167,5 @@ async def _may_still_look(session: str) -> bool:
 
 
 def _is_staff(session_key: str) -> bool:
-    store = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    # All that Django's own look at a session needs of a request.
-    request: Any = SimpleNamespace(session=store)
-    user = get_user(request)
+    user = sessions.user_of(session_key)
     return user.is_authenticated and may_look(user)

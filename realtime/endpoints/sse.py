@@ -17,7 +17,7 @@ from realtime.hub import local
 from realtime.hub.connection import Connection
 from realtime.hub.hub import ConnectionRefused, Hub, TopicRequest
 from realtime.protocol.frames import SSE, Message
-from realtime.protocol.http import STATUS
+from realtime.protocol.http import EVENT_STREAM, STATUS, until_disconnect
 from realtime.protocol.messages import AUTHENTICATION_UNAVAILABLE, Close
 from realtime.pubsub.names import order_topic
 from realtime.runtime.database_threads import PASSING_ERRORS
@@ -66,7 +66,7 @@ class Stream:
             access = access_of(self.scope)
             await self._admit(access)
             # The hub counts it before the answer begins, so that a refusal can still be said.
-            opening = Opening(self.send, self._headers())
+            opening = Opening(self.send, [*EVENT_STREAM, *self._cors()])
             hub = local.running()
             connection = opening.connection = hub.connect(opening.send, SSE)
             connection.access = access
@@ -105,26 +105,13 @@ class Stream:
         epoch, version = self._cursor()
         request = TopicRequest(order_topic(self.ref), epoch, version)
         hub.catch_up(hub.subscribe(connection, [request]))
-        leaving = asyncio.ensure_future(self._client_leaves())
+        leaving = asyncio.ensure_future(until_disconnect(self.receive))
         ended = asyncio.ensure_future(self.ended.wait())
         try:
             await asyncio.wait({leaving, ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
             ended.cancel()
-
-    async def _client_leaves(self) -> None:
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"connection", b"close"),
-            (b"x-accel-buffering", b"no"),  # nginx must not collect what is meant to be live
-        ]
-        return headers + self._cors()
 
     def _cors(self) -> origins.Headers:
         return origins.cors(origins.decoded(self.scope["headers"]))

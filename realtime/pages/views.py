@@ -22,6 +22,7 @@ from orders.access.links import page_url
 from orders.commands import provider_calls
 from orders.domain import money
 from orders.domain.cause import Cause, Source
+from orders.domain.decisions import LIVE
 from orders.domain.errors import IllegalMove, ProviderRefused
 from orders.domain.states import UNPAID
 from orders.journal import queries
@@ -35,7 +36,6 @@ Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 LISTED = 25  # orders on each page of "my orders"
 
-_OPEN = ("intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
 # No script or style stands in a page, so the strictest policy serves. A WebSocket to the page's own host is 'self'.
 _POLICY = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 
@@ -139,7 +139,7 @@ def _pay(request: HttpRequest, order: Order, grant: str) -> HttpResponse:
     if order.state not in UNPAID or order.is_cancelling:
         return redirect(here)  # it has moved on meanwhile; the page says where to
     attempts = order.payments.order_by("-pk")
-    payment = attempts.filter(status__in=_OPEN).first()
+    payment = attempts.filter(status__in=LIVE).first()
     if payment is None:
         try:
             payment = _begin(request, order, attempts.first(), grant)

@@ -1,4 +1,7 @@
-"""The protocol's close codes as HTTP statuses, for as long as a stream has not begun."""
+"""Streams over HTTP: their headers, their end, and close codes as statuses for as long as a stream has not begun."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from realtime.protocol.messages import Close
 
@@ -11,3 +14,16 @@ STATUS = {
     Close.DRAINING: (503, "draining"),
     Close.INTERNAL: (503, "unavailable"),
 }
+
+EVENT_STREAM = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"connection", b"close"),
+    (b"x-accel-buffering", b"no"),  # nginx must not collect what is meant to be live
+)
+
+
+async def until_disconnect(receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    """Until the client of an HTTP request has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -19,6 +18,7 @@ from tests.backend.server.raw import handshake
 from tests.realtime.conftest import NEVER, announce, grow, padded
 from tests.realtime.serving import ServerProcess, socket_that_holds_little
 from tests.realtime.viewers import watching
+from tests.tcp_table import unread
 from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/net/tcp")
@@ -27,19 +27,8 @@ EVENTS, PADDING = 100, 60_000  # 6 MB: more than every buffer on the way holds
 LARGE = b"GET /api/asyncapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"  # 20 KB
 LAST = LARGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 ANSWERS = 120
-ESTABLISHED = "01"
 # What the system takes at a time may go beyond the bound, by one piece.
 BOUND = UNSENT + 128 * 1024
-
-
-def unread(port: int, client: socket.socket) -> int | None:
-    """Bytes that the system holds for this client of the server; None where the server has closed the connection."""
-    ours = (f"{port:04X}", f"{client.getsockname()[1]:04X}")
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if (fields[1].split(":")[1], fields[2].split(":")[1]) == ours:
-            return int(fields[4].split(":")[0], 16) if fields[3] == ESTABLISHED else None
-    return None
 
 
 @asynccontextmanager

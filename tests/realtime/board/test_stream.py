@@ -1,5 +1,6 @@
 """The stream behind an open staff board: it says when to look again, and to whom."""
 
+import logging
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -13,7 +14,9 @@ from realtime.board import stream, views
 from realtime.board.board import Board
 from realtime.hub import local
 from tests.builders import an_order
-from tests.realtime.serving import Server
+from tests.realtime.serving import Server, socket_that_holds_little
+from tests.tcp_table import unread
+from tests.waiting import eventually
 
 PATIENCE = 15.0  # seconds without a byte after which a test is over
 
@@ -70,6 +73,22 @@ def test_a_board_is_told_at_once_and_whenever_something_changes(lines: Iterator[
     second = next_change(lines)
 
     assert second > first
+
+
+def test_a_board_that_is_not_read_is_cut_and_is_no_error_of_ours(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream, "WRITE", 0.2)
+    monkeypatch.setattr(stream, "RETRY", stream.RETRY * 20_000)  # more than the buffers hold
+    session = session_of(User.objects.create_superuser("rosa"))["sessionid"]
+    head = f"GET /board/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={session}\r\n\r\n"
+    with socket_that_holds_little(server.port) as client:
+        client.sendall(head.encode())
+        eventually(lambda: unread(server.port, client))
+
+        eventually(lambda: unread(server.port, client) is None)
+
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
 
 
 def test_the_stream_ends_with_the_log_in(lines: Iterator[str]) -> None:
