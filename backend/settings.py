@@ -1,13 +1,12 @@
 """Django's settings, all made from `environment.read()`."""
 
-from urllib.parse import parse_qs, unquote, urlsplit
-
 from limits import parse
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 
 from backend.config import provider_accounts, valkey
+from backend.config.addresses import connection_parameters
 from backend.config.environment import read
 from backend.config.paths import BASE_DIR
 from backend.observability import logging_config
@@ -62,6 +61,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "backend.http.unavailable.DatabaseUnavailable",
 ]
 if ENV.ORDERCAST_DEMO:
     MIDDLEWARE.insert(0, "realtime.pages.live_demo.OrderPagesInFrames")
@@ -91,9 +91,12 @@ LOGIN_URL = "admin:login"
 # trusted (--forwarded-allow-ips): Django's SECURE_PROXY_SSL_HEADER would believe anybody's.
 _HTTPS = ENV.ORDERCAST_PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = _HTTPS
-SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS
-SECURE_HSTS_PRELOAD = _HTTPS
+# Browsers keep it for a year, and their makers' lists for longer: how much of it is for whoever runs this to say.
+_HSTS = ENV.ORDERCAST_HSTS if _HTTPS else ""
+SECURE_HSTS_SECONDS = 31_536_000 if _HSTS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _HSTS in {"subdomains", "preload"}
+SECURE_HSTS_PRELOAD = _HSTS == "preload"
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W005", "security.W021"]  # they want all of it
 SESSION_COOKIE_SECURE = _HTTPS
 CSRF_COOKIE_SECURE = _HTTPS
 LANGUAGE_COOKIE_SECURE = _HTTPS
@@ -106,28 +109,50 @@ SECURE_REDIRECT_EXEMPT = [r"^health/"]
 
 
 def _database(url: str) -> dict[str, object]:
-    parts = urlsplit(url)
-    options: dict[str, object] = {k: v[-1] for k, v in parse_qs(parts.query).items()}
-    host = options.pop("host", "") or parts.hostname or ""
+    given = dict(connection_parameters(url))
+    user = given.pop("user", "")
+    # libpq's own names for the rest: what the address says of it counts more than what stands here.
+    options: dict[str, object] = {
+        "NAME": given.pop("dbname", user),
+        "USER": user,
+        "PASSWORD": given.pop("password", ""),
+        "HOST": given.pop("host", ""),
+        "PORT": str(given.pop("port", "")),
+    }
     # A connection that opens but never answers must not hold a callback: TCP notices within seconds.
-    options |= {
+    libpq = {
         "connect_timeout": 3,
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
-        # Only of what is bound by PostgreSQL, which the ORM's statements are not: at their first use, or never.
-        "prepare_threshold": 0 if ENV.ORDERCAST_PREPARED_STATEMENTS else None,
-        "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "max_idle": 120},
-    }
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": str(parts.port or ""),
-        "OPTIONS": options,
+    } | given
+    pooler = ENV.ORDERCAST_DATABASE_POOLER
+    is_prepared = ENV.ORDERCAST_PREPARED_STATEMENTS and not pooler
+    return options | {
+        "ENGINE": "orders.database",
+        # They belong to a session too, and nothing here reads so much at once.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": libpq
+        | {
+            "pooler": pooler,
+            "limits": {  # ms
+                "lock_timeout": round(1000 * ENV.ORDERCAST_LOCK_TIMEOUT),
+                "statement_timeout": round(1000 * ENV.ORDERCAST_STATEMENT_TIMEOUT),
+                # Ours take no longer, so a process that has stopped in one is stuck, and holds its rows.
+                "idle_in_transaction_session_timeout": 30_000,
+            },
+            # Only of what is bound by PostgreSQL, which the ORM's statements are not: at their first use, or never.
+            "prepare_threshold": 0 if is_prepared else None,
+            # Its pauses double up to reconnect_timeout; then the next who asks begins anew.
+            "pool": {
+                "min_size": 1,
+                "max_size": 16,
+                "timeout": 5,
+                "max_idle": 120,
+                "reconnect_timeout": 3,
+            },
+        },
     }
 
 
@@ -201,6 +226,7 @@ LOGGING = logging_config.configuration(
 
 ORDERCAST_DEMO = ENV.ORDERCAST_DEMO
 ORDERCAST_PUBLIC_URL = ENV.ORDERCAST_PUBLIC_URL
+ORDERCAST_LOCK_TIMEOUT = ENV.ORDERCAST_LOCK_TIMEOUT
 ORDERCAST_ORIGINS = ENV.ORDERCAST_ORIGINS
 ORDERCAST_SHOP_NAME = ENV.ORDERCAST_SHOP_NAME
 ORDERCAST_SERVICE_TOKEN = ENV.ORDERCAST_SERVICE_TOKEN

@@ -86,6 +86,9 @@ def _start() -> None:
         _OURS: str(data),
         "ORDERCAST_DEMO": "true",
         "ORDERCAST_DATA": str(data),
+        # A busy machine is slow, and nothing is locked for long by accident.
+        "ORDERCAST_LOCK_TIMEOUT": "20",
+        "ORDERCAST_STATEMENT_TIMEOUT": "60",
         "DATABASE_URL": embedded.database_url(data),
         "ORDERCAST_TEST_VALKEY_URL": embedded.valkey_url(data),
         "ORDERCAST_TEST_VALKEY_PORT": str(port),

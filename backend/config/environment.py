@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
+from backend.config import addresses
 from backend.config.paths import BASE_DIR
 from backend.config.secrets import weakness
 from backend.config.variables import ACCOUNTS, Environment
@@ -50,6 +51,8 @@ _WHY_HTTPS = {
     "ORDERCAST_HOUSE_URL": ": its key goes there",
     "ORDERCAST_STRIPE_URL": ": its key goes there",
 }
+# What these say after the scheme is a secret, as a rule.
+_PASSWORDS = ("DATABASE_URL", "VALKEY_URL", "ORDERCAST_DATABASE_URL", "ORDERCAST_VALKEY_URL")
 
 
 def read() -> Environment:
@@ -106,6 +109,8 @@ def _said(error: Any) -> str:
 def _without_secrets(name: str, value: object) -> object:
     if name in (*_SECRETS, "ORDERCAST_TOKEN_KEYS"):
         return "…"
+    if name.endswith(("_URL", "_JWKS")):
+        return addresses.without_secrets(str(value), has_password=name in _PASSWORDS)
     _, at, after = str(value).rpartition("@")
     return f"…@{after}" if at else value
 

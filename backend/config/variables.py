@@ -4,12 +4,12 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from limits import parse
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.config import addresses
 from backend.config.paths import BASE_DIR
 from orders.payments.registry import FACTORIES
 
@@ -18,16 +18,7 @@ ACCOUNTS = ("house", "stripe")  # with variables described below, needed only wh
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-fA-F:]+\](:[0-9]+)?")
 
 
-def _url(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/"))):
-            raise ValueError(
-                f"must be a URL that begins with {' or '.join(s + '://' for s in schemes)}"
-            )
-        return value.rstrip("/")
-
-    return AfterValidator(check)
+HttpUrl = Annotated[str, AfterValidator(addresses.http_url)]
 
 
 def _rate(value: str) -> str:
@@ -51,7 +42,6 @@ def _origins(value: list[str]) -> list[str]:
     return [each.lower() for each in value]
 
 
-HttpUrl = Annotated[str, _url("http", "https")]
 Names = Annotated[list[str], NoDecode]
 Rate = Annotated[str, AfterValidator(_rate)]
 
@@ -59,30 +49,52 @@ Rate = Annotated[str, AfterValidator(_rate)]
 class Environment(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
-    DATABASE_URL: Annotated[str, _url("postgresql", "postgres")] = Field(
+    DATABASE_URL: Annotated[str, AfterValidator(addresses.database_url)] = Field(
         "",
         examples=["postgresql://ordercast:secret@db:5432/ordercast"],
-        description="PostgreSQL 15 or later. Empty: the embedded one in ORDERCAST_DATA.",
+        description="PostgreSQL 15 or later, as libpq has it: several hosts (`db1:5432,db2:5432`) are tried until one "
+        "takes writes. Empty: the embedded one in ORDERCAST_DATA.",
+    )
+    ORDERCAST_DATABASE_POOLER: Literal["transaction", ""] = Field(
+        "",
+        examples=["transaction"],
+        description="`transaction` behind PgBouncer in transaction mode: nothing is then left in a session. Empty: "
+        "none, or one that keeps each client its connection and lets `options` through.",
+    )
+    ORDERCAST_LOCK_TIMEOUT: float = Field(
+        2.0,
+        gt=0,
+        le=60,
+        examples=["2"],
+        description="Seconds that a statement waits for a row which somebody has locked; then 503.",
+    )
+    ORDERCAST_STATEMENT_TIMEOUT: float = Field(
+        15.0,
+        gt=0,
+        le=3600,
+        examples=["15"],
+        description="Seconds that PostgreSQL works on one statement; then 503. Not of migrations and `verify_orders`.",
     )
     ORDERCAST_PREPARED_STATEMENTS: bool = Field(
         True,
         examples=["false"],
         description="Let PostgreSQL plan a callback's statements once for each connection. Off behind a pooler that "
-        "gives each transaction another connection and knows no prepared statements (PgBouncer before 1.22).",
+        "gives each transaction another connection and knows no prepared statements (PgBouncer before 1.21); "
+        "always off with ORDERCAST_DATABASE_POOLER.",
     )
-    VALKEY_URL: Annotated[str, _url("redis", "rediss", "unix")] = Field(
+    VALKEY_URL: Annotated[str, AfterValidator(addresses.valkey_url)] = Field(
         "",
         examples=["redis://valkey:6379/0"],
         description="Valkey or Redis: broker, channel layer, cache. `rediss://` verifies the certificate, against the "
         "system's authorities or the file of `?ssl_ca_certs=`. Empty: the embedded one.",
     )
-    ORDERCAST_DATABASE_URL: Annotated[str, _url("postgresql", "postgres")] = Field(
+    ORDERCAST_DATABASE_URL: Annotated[str, AfterValidator(addresses.database_url)] = Field(
         "",
         examples=["postgresql://ordercast:secret@db:5432/ordercast"],
         description="Goes before DATABASE_URL, which other projects read too; the demo of `manage.py up` reads "
         "this one alone.",
     )
-    ORDERCAST_VALKEY_URL: Annotated[str, _url("redis", "rediss", "unix")] = Field(
+    ORDERCAST_VALKEY_URL: Annotated[str, AfterValidator(addresses.valkey_url)] = Field(
         "",
         examples=["redis://valkey:6379/0"],
         description="Goes before VALKEY_URL, likewise.",
@@ -147,10 +159,18 @@ class Environment(BaseSettings):
         examples=["https://shop.example.com,https://www.example.com"],
         description="Other sites whose pages may show orders, by grant or token and never by cookie; `*` for any.",
     )
-    ORDERCAST_PUBLIC_URL: HttpUrl = Field(
+    ORDERCAST_PUBLIC_URL: Annotated[str, AfterValidator(addresses.site)] = Field(
         "http://127.0.0.1:8000",
         examples=["https://pay.example.com"],
-        description="Where customers and providers reach the web processes. Only pages from there may use sessions.",
+        description="Where customers and providers reach the web processes: a name of their own, without a path. Only "
+        "pages from there may use sessions.",
+    )
+    ORDERCAST_HSTS: Literal["", "host", "subdomains", "preload"] = Field(
+        "host",
+        examples=["subdomains"],
+        description="With an https:// public URL, browsers are told for a year never to ask by HTTP: the `host` alone, "
+        "its `subdomains` too, or to be kept in the lists that browsers come with (`preload`), which cannot be taken "
+        "back. Empty: nothing is said.",
     )
     ORDERCAST_SHOP_NAME: Annotated[str, Field(max_length=60)] = Field(
         "Ordercast",

@@ -8,10 +8,11 @@ import logging
 import time
 
 import redis
-from django import db
 from kombu.exceptions import OperationalError
 
-_AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, db.OperationalError, OSError)
+from orders.database import UNAVAILABLE
+
+_AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, OSError, *UNAVAILABLE)
 _LIBRARIES = ("celery", "kombu", "channels", "channels_redis", "django_celery_beat")
 PAUSE = 10.0  # seconds in which the same is said once
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import redis
 from django.core.management import call_command
 from django.db import Error, connection
 
+from backend.config.addresses import shown
 from backend.config.variables import Environment
 from backend.http import healthcheck
 from backend.management.commands.prepare import DEMO_LOGIN
@@ -74,12 +74,6 @@ def _say_what_is_used() -> None:
             "--database and --valkey name servers for it.",
             flush=True,
         )
-
-
-def shown(url: str) -> str:
-    """An address without its secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else ""
 
 
 def _start_servers(cleanup: ExitStack) -> list[Server]:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from orders import clock
+from orders.database.contention import one_of_few
 from orders.domain.errors import OrderNotFound
 from orders.models import Order, Payment
 from orders.models.order import locked_columns, take_locked
@@ -34,8 +35,9 @@ class StoredReceipt:
 
 
 def locked(payment_id: int) -> LockedPayment:
-    """The order of a payment and the payment, both locked and as they are now. Raises `OrderNotFound`."""
-    row = fetch(_lock(), [payment_id])
+    """The order of a payment and the payment, both locked and as they are now. Raises `OrderNotFound`, `Busy`."""
+    with one_of_few(("payment", payment_id)):
+        row = fetch(_lock(), [payment_id])
     if row is None:
         raise OrderNotFound(str(payment_id))
     return _locked(iter(row))

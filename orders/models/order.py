@@ -17,6 +17,7 @@ from django.db.models import Q
 from django_fsm import RETURN_VALUE, FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
 from orders import clock
+from orders.database.contention import one_of_few
 from orders.domain import events as e
 from orders.domain.cause import Cause
 from orders.domain.errors import IllegalMove, OrderNotFound
@@ -63,7 +64,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         The journal writes only to an order that was locked here, or together with its payment by
         `orders.journal.statements`.
         """
-        row = fetch(_lock(), [ref])
+        with one_of_few(ref):
+            row = fetch(_lock(), [ref])
         if row is None:
             raise OrderNotFound(ref)
         return take_locked(iter(row))

@@ -5,35 +5,24 @@ than all else that PostgreSQL does for them (unless `ORDERCAST_PREPARED_STATEMEN
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-import psycopg
 from django.db import connection, models
 
 M = TypeVar("M", bound=models.Model)
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
-@contextmanager
-def _cursor() -> Iterator[Any]:
-    """As `connection.cursor`; but Django's own puts values into the text, which PostgreSQL then plans each time."""
-    connection.ensure_connection()
-    wrapped: Any = connection
-    with wrapped._prepare_cursor(psycopg.Cursor(wrapped.connection)) as cursor:  # noqa: SLF001 — nothing public takes one
-        yield cursor
-
-
 def fetch(statement: str, parameters: Parameters) -> Sequence[Any] | None:
     """The first row, if there is one."""
-    with _cursor() as cursor:
+    with connection.bound_cursor() as cursor:  # type: ignore[attr-defined] # of orders.database
         cursor.execute(statement, parameters)
         return cursor.fetchone()  # type: ignore[no-any-return]
 
 
 def execute(statement: str, parameters: Parameters) -> int:
     """Returns how many rows it concerned."""
-    with _cursor() as cursor:
+    with connection.bound_cursor() as cursor:  # type: ignore[attr-defined] # of orders.database
         cursor.execute(statement, parameters)
         return cursor.rowcount  # type: ignore[no-any-return]
 

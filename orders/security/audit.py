@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
+from orders.database import UNAVAILABLE
 from orders.domain.cause import Cause
 from orders.domain.errors import OrderError
 from orders.domain.events import EventRecord
@@ -76,7 +77,7 @@ def note(
             detail=detail[:500],
             **where,
         )
-    except (OperationalError, InterfaceError) as error:
+    except UNAVAILABLE as error:
         log.error("an audit entry is in this log alone", action=action, error=str(error))
 
 

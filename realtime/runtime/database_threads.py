@@ -5,14 +5,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-import psycopg
 from django import db
+
+from orders.database import UNAVAILABLE
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # What may go away by itself: asking again is right. Anything else is a defect or bad data.
-PASSING_ERRORS = (db.Error, psycopg.Error, OSError)
+PASSING_ERRORS = (*UNAVAILABLE, OSError)
 
 
 class DatabaseThreads:
