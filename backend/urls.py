@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from backend.http import health
 
+handler500 = "backend.http.unavailable.error_handler"
 urlpatterns = [
     path("admin/", admin.site.urls),
     # The admin's own pages name no icon, and browsers then ask here.

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import redis
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from psycopg_pool import PoolTimeout
 
 from orders import access, clock
 from orders.access import Kind
+from orders.database import UNAVAILABLE, ReadOnly
 from realtime.hub import local
 
 PROBES = ("/health/live", "/health/ready")  # answered whatever host they are asked by
@@ -42,10 +42,11 @@ def live(_request: HttpRequest) -> HttpResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 while the database answers, else 503. A Valkey that is away makes pages slower, not wrong: still 200.
+    """200 while the database answers and takes writes, else 503.
 
-    A process that is about to go away is not ready either, so that no page is sent to it any more. Why, only whoever
-    asks from this machine, or with a service token, is told.
+    A Valkey that is away makes pages slower, not wrong: still 200. A process that is about to go away is not ready
+    either, so that no page is sent to it any more. Why, only whoever asks from this machine, or with a service token,
+    is told.
     """
     found = _parts.look()
     is_ready = found.database == OK and not local.is_draining()
@@ -76,7 +77,7 @@ def _has_service_token(request: HttpRequest) -> bool:
         return False
     try:
         return access.authenticate(token.strip()).kind is Kind.SERVICE
-    except (access.BadToken, Error, PoolTimeout):
+    except (access.BadToken, *UNAVAILABLE):
         return False
 
 
@@ -109,10 +110,16 @@ class _Parts:
 
 def _database() -> str:
     try:
+        # A primary that was demoted answers on the connections that are open, as if nothing had happened.
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (Error, PoolTimeout) as error:
-        return f"away: {error}".strip()
+            cursor.execute("SHOW transaction_read_only")
+            (is_read_only,) = cursor.fetchone()
+        if is_read_only == "on":
+            connection.let_go()  # type: ignore[attr-defined] # of orders.database
+            raise ReadOnly("the server takes no writes")
+    except UNAVAILABLE as error:
+        said = "read-only" if isinstance(error, ReadOnly) else "away"
+        return f"{said}: {error}".strip()
     return OK
 
 

@@ -1,10 +1,15 @@
 """Errors as `application/problem+json` (RFC 9457), each with a stable `code`: the one place that knows the shape."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+
+from orders.database import RETRY_AFTER, reason
+
+log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -60,3 +65,16 @@ def instead_of(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     said = problem(request, answer.status_code, code, detail, headers=kept)
     said.headers["Content-Length"] = str(len(said.content))
     return said
+
+
+def unavailable(request: HttpRequest, error: Any) -> HttpResponse:
+    """Of an error of `orders.database.UNAVAILABLE`: 503, and when to come again."""
+    why = reason(error)
+    note_unavailable(request, error)
+    return problem(request, 503, why, why.meaning, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def note_unavailable(request: HttpRequest, error: Exception) -> None:
+    """In one line, without the query, which may hold a token, and without a traceback: it is no defect."""
+    why = str(error).partition("\n")[0] or type(error).__name__
+    log.warning("%s: %s is answered 503: %s", reason(error), request.path[:200], why)

@@ -4,18 +4,16 @@ from typing import Annotated, Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Header, Path, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from psycopg_pool import PoolTimeout
 from pydantic import StringConstraints
 
 from orders import access
 from orders.access import Scope
 from orders.api import why
 from orders.api.authentication import Bearer, Forbidden, Principal, Session
-from orders.api.problems import problem
+from orders.api.problems import problem, unavailable
 from orders.api.schemas import (
     EventsOut,
     NewOrderOut,
@@ -42,6 +40,7 @@ from orders.api.serializers import (
 from orders.api.strict_api import StrictAPI
 from orders.commands import lifecycle, provider_calls
 from orders.commands.refresh import refresh_order
+from orders.database import UNAVAILABLE
 from orders.domain.errors import OrderError, OrderNotFound
 from orders.journal import queries
 from orders.models import Refund
@@ -286,9 +285,5 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(request, error.status_code, code, error.message)
 
 
-@api.exception_handler(OperationalError)
-@api.exception_handler(InterfaceError)
-@api.exception_handler(PoolTimeout)
-def _database_away(request: HttpRequest, _error: Exception) -> HttpResponse:
-    detail = "The database is away; try again in a moment."
-    return problem(request, 503, "database_away", detail, headers={"Retry-After": "2"})
+for _kind in UNAVAILABLE:
+    api.add_exception_handler(_kind, unavailable)

@@ -5,14 +5,12 @@ from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_safe
-from psycopg_pool import PoolTimeout
 
 from orders.support import labels
 from orders.support.counts import CLOSED, OPEN, Count
@@ -49,15 +47,8 @@ def board_page(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path(), reverse("login"))
     if not may_look(request.user):
         raise PermissionDenied
-    try:
-        answer = render(request, "realtime/board.html", context(board.look()))
-    except (OperationalError, InterfaceError, PoolTimeout):
-        # The page that is open keeps what it shows, and asks again.
-        answer = HttpResponse(
-            "The database is unavailable. Please try again shortly.\n",
-            status=503,
-            content_type="text/plain",
-        )
+    # Where the database cannot be asked: 503. The page that is open keeps what it shows, and asks again.
+    answer = render(request, "realtime/board.html", context(board.look()))
     answer["Cache-Control"] = "private, no-store"
     return answer
 
