@@ -19,6 +19,7 @@ from orders import clock
 from orders.callbacks import intake
 from orders.commands import expiry, refresh
 from orders.commands.refresh import Refreshed
+from orders.database import UNAVAILABLE, Reason, reason
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
 from orders.payments import registry
@@ -110,6 +111,12 @@ def _look(claim: checks.Claim) -> Refreshed:
         return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     try:
         looked = refresh.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim)
+    except (
+        UNAVAILABLE
+    ) as error:  # its row is locked, or the database away: the lease brings it back
+        log.warning("the check of payment %d has to wait: %s", claim.payment_id, error)
+        said = str(reason(error))
+        return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     except Exception:  # one payment's defect must not keep the others from being looked at
         log.exception(
             "the check of payment %d failed; due again at %s", claim.payment_id, claim.until
@@ -133,4 +140,8 @@ def _expire_overdue() -> int:
             expired += expiry.expire_order(ref, now=now, cause=RECONCILER)
         except OrderError as error:
             log.warning("order %s could not expire: %s", ref, error)
+        except UNAVAILABLE as error:
+            if reason(error) is not Reason.BUSY:
+                raise
+            log.warning("order %s is locked, and expires later: %s", ref, error)
     return expired

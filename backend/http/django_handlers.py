@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -20,6 +21,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import set_script_prefix
 
 from backend.http.api_errors import Answering, problems_for_programs
+from orders.callbacks import turns
+from orders.callbacks.turns import Late
 
 THREADS = 16  # as many as the database's pool has connections
 
@@ -67,11 +70,16 @@ class Callbacks(Pages):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        work = copy_context().run  # with the request's id for the log
-        answered = asyncio.get_running_loop().run_in_executor(
-            self._threads, work, self._answer, scope, body
+        context = copy_context()  # with the request's id for the log
+        context.run(turns.may_be_late.set, True)
+        loop = asyncio.get_running_loop()
+        response: Any = await loop.run_in_executor(
+            self._threads, partial(context.run, self._answer, scope, body)
         )
-        await self.send_response(await answered, send)
+        if isinstance(response, Late):
+            await _its_turn(response)
+            await loop.run_in_executor(self._threads, partial(context.run, _finish, response))
+        await self.send_response(response, send)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.handle(scope, receive, send)
@@ -94,3 +102,19 @@ def _with_length(get_response: Answering) -> Answering:
         return response
 
     return answer
+
+
+async def _its_turn(response: Late) -> None:
+    """Waits without a thread, of which there are few: others go first."""
+    try:
+        await asyncio.wait([asyncio.wrap_future(response.turn.comes)], timeout=turns.patience())
+    except asyncio.CancelledError:
+        response.turn.leave()
+        raise
+
+
+def _finish(response: Late) -> None:
+    try:
+        response.finish()
+    finally:
+        close_old_connections()

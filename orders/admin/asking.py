@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from orders.admin.base import ModelAdmin, badge, link
+from orders.database import UNAVAILABLE, Reason, reason
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
 from orders.payments.registry import UnknownProvider
@@ -136,6 +137,14 @@ def _do(work: Work, name: str, ref: str, row: Any, cause: Cause) -> Result:
             result.lines = work(row, cause)
     except (OrderError, UnknownProvider) as refused:
         result.lines = [Line("error", gettext_lazy("Not done"), str(refused))]
+    except UNAVAILABLE as error:
+        if reason(error) is not Reason.BUSY:
+            raise
+        # This one is locked by somebody; what was done to the others is done, and is said.
+        busy = gettext_lazy(
+            "Something else is happening to it just now. Please try again in a moment."
+        )
+        result.lines = [Line("error", gettext_lazy("Not done"), busy)]
     row.refresh_from_db()
     return result
 

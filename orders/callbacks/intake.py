@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from orders import clock
 from orders.callbacks.replay import reread
@@ -19,6 +19,7 @@ from orders.domain.outcomes import Outcome
 from orders.journal import statements
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import ProviderEvent
+from orders.schedule import checks
 from orders.schedule.profiles import MINUTE, SECOND
 from orders.security.redaction import redact
 
@@ -80,12 +81,13 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
         # Whose reference it was is not kept; ours and a provider's never look the same.
         about = receipt.merchant_ref
         payment = _payment_called(about, receipt.provider)
+        if payment is not None and not checks.bring_forward(_alone(payment), clock.now()):
+            continue  # somebody has it locked: the next tick finds it again
         receipt.tries += 1
         if payment is not None:
             receipt.payment, receipt.outcome = payment, Outcome.ASKING
             receipt.detail = "its payment turned up; the provider is asked"
             receipt.next_try_at = None
-            Payment.objects.filter(pk=payment.pk).update(next_check_at=clock.now())
         elif receipt.tries < len(TRIES):
             receipt.next_try_at = now + _scaled(TRIES[receipt.tries])
         elif _may_be_foreign(receipt):
@@ -102,6 +104,10 @@ def retry_unmatched(now: datetime, limit: int = 100) -> list[CallbackReceipt]:
 def _may_be_foreign(receipt: CallbackReceipt) -> bool:
     event = reread(receipt)
     return event is not None and event.may_be_foreign
+
+
+def _alone(payment: Payment) -> "QuerySet[Payment]":
+    return Payment.objects.filter(pk=payment.pk)
 
 
 def _payment_called(name: str, provider: str) -> Payment | None:

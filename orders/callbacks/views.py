@@ -1,27 +1,30 @@
 """What providers call: `POST /callbacks/<provider>/`. A 2xx means committed."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from psycopg_pool import PoolTimeout
 
 from orders import clock
 from orders.api.problems import problem
-from orders.callbacks import intake, quarantine
+from orders.callbacks import intake, quarantine, turns
+from orders.callbacks.turns import Late, Turn
+from orders.database import RETRY_AFTER, UNAVAILABLE, reason
+from orders.database.errors import sqlstate
 from orders.payments import registry
-from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider
+from orders.payments.base import AckOutcome, BadSignature, Malformed, Provider, ProviderEvent
 from orders.security import rate_limits
 from orders.security.rate_limits import LimitScope, TooMany
 from orders.security.redaction import clipped, redact
 
 log = logging.getLogger(__name__)
 
-_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 # Where a provider wants no words of its own, this is what it reads.
 _REFUSED = {
     AckOutcome.BAD_SIGNATURE: "The signature is missing, too old or wrong.",
@@ -53,16 +56,16 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     if int(request.headers.get("Content-Length") or 0) > most or len(request.body) > most:
         detail = f"The callback is larger than {most // 1024} KB."
         return problem(request, 413, "too_large", detail)
-    return _answer(request, from_provider, _take(from_provider, request))
+    return _take(from_provider, request)
 
 
-def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
+def _take(provider: Provider, request: HttpRequest) -> HttpResponse:
     body = request.body
     try:
         found = provider.parse_callback(request.headers, body, clock.now())
     except BadSignature as error:
         log.warning("refused a callback of %s from %s: %s", provider.name, _address(request), error)
-        return AckOutcome.BAD_SIGNATURE
+        return _answer(request, provider, AckOutcome.BAD_SIGNATURE)
     except Malformed as error:
         log.error(
             "a signed callback of %s makes no sense: %s; body: %r",
@@ -70,26 +73,49 @@ def _take(provider: Provider, request: HttpRequest) -> AckOutcome:
             error,
             redact(clipped(body.decode("utf-8", "replace"), 500)),
         )
-        with suppress(*_AWAY):  # it is in the log, and comes again
+        with suppress(*UNAVAILABLE):  # it is in the log, and comes again
             quarantine.keep(provider.name, str(error), body=body, headers=request.headers)
-        return AckOutcome.MALFORMED
+        return _answer(request, provider, AckOutcome.MALFORMED)
+    if not found:
+        return _answer(request, provider, AckOutcome.ACCEPTED)
+    turn = Turn((provider.name, found[0].merchant_ref or found[0].provider_ref))
+    work = partial(_accept, turn, provider, found, request)
+    if not turn.is_decided:
+        if turns.may_be_late.get():
+            return Late(turn, work)
+        turn.wait()
+    return work()
+
+
+def _accept(
+    turn: Turn, provider: Provider, found: Sequence[ProviderEvent], request: HttpRequest
+) -> HttpResponse:
+    if not turn.is_ours():
+        log.warning(
+            "too many callbacks of %s about one payment wait; it is to come again", provider.name
+        )
+        return _answer(request, provider, AckOutcome.TRY_AGAIN)
     try:
         with transaction.atomic():
             for event in found:
-                intake.accept(provider.name, event, body=body, headers=request.headers)
-    except _AWAY as error:
-        log.error(
-            "the database is away, %s is asked to send its callback again: %s", provider.name, error
-        )
-        return AckOutcome.TRY_AGAIN
-    return AckOutcome.ACCEPTED
+                intake.accept(provider.name, event, body=request.body, headers=request.headers)
+    except UNAVAILABLE as error:
+        if not sqlstate(error).startswith("40"):  # a deadlock or the like is this one's alone
+            turn.refuse_waiting()
+        said = str(error).partition("\n")[0]
+        log.error("%s, %s is to send its callback again: %s", reason(error), provider.name, said)
+        return _answer(request, provider, AckOutcome.TRY_AGAIN)
+    finally:
+        turn.give_back()
+    return _answer(request, provider, AckOutcome.ACCEPTED)
 
 
 def _answer(request: HttpRequest, provider: Provider, outcome: AckOutcome) -> HttpResponse:
     ack = provider.ack(outcome)
+    wait = {"Retry-After": str(RETRY_AFTER)} if outcome is AckOutcome.TRY_AGAIN else {}
     if outcome in _REFUSED and not ack.body:
-        return problem(request, ack.status, outcome, _REFUSED[outcome])
-    return HttpResponse(ack.body, status=ack.status, content_type=ack.content_type)
+        return problem(request, ack.status, outcome, _REFUSED[outcome], headers=wait)
+    return HttpResponse(ack.body, ack.content_type, ack.status, headers=wait)
 
 
 def _address(request: HttpRequest) -> str:

@@ -10,6 +10,7 @@ from orders.domain.cause import Cause
 from orders.domain.decisions import LIVE
 from orders.domain.states import MOVES
 from orders.models import Order, Payment
+from orders.schedule import checks
 
 
 @transaction.atomic
@@ -44,4 +45,4 @@ def hurry_overdue(now: datetime) -> int:
     # Also those whose timetable came to its end long before the deadline.
     is_due_later = Q(next_check_at__gt=now) | Q(next_check_at__isnull=True, status__in=LIVE)
     payments = Payment.objects.filter(asked_before, is_due_later, order__in=overdue)
-    return Payment.objects.filter(pk__in=payments.values("pk")).update(next_check_at=now)
+    return checks.bring_forward(payments, now)

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 
 from orders import clock
 from orders.commands import refresh
+from orders.database import UNAVAILABLE, reason
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
 from orders.models import Order, RefreshItem, RefreshRun
@@ -111,6 +112,11 @@ def _ask(item: RefreshItem) -> None:
         item.results = [[look.payment, look.found, look.detail] for look in looks]
     except (OrderError, UnknownProvider) as refused:
         item.results = [["", "refused", str(refused)]]
+    except (
+        UNAVAILABLE
+    ) as error:  # locked by somebody; where the database is away, what follows says so
+        log.warning("the forced refresh of order %s found it busy: %s", item.order.ref, error)
+        item.results = [["", "left", reason(error).meaning]]
     except (
         Exception
     ):  # one order's defect must not keep the others of the run from being asked about

@@ -11,6 +11,7 @@ from random import Random
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from orders.domain.cause import Cause, Source
 from orders.domain.decisions import DEAD
@@ -96,6 +97,15 @@ def claim_due(
         found = list(rows.values_list("pk", "provider")[:limit])
         Payment.objects.filter(pk__in=[pk for pk, _ in found]).update(next_check_at=until)
     return [Claim(pk, name, until) for pk, name in found]
+
+
+def bring_forward(payments: "QuerySet[Payment]", now: datetime) -> int:
+    """Their next check is due now; returns of how many. Passes by those that somebody has locked: one of them must not
+    hold up the others, and whoever has it is looking at it."""
+    with transaction.atomic():
+        rows = payments.select_for_update(skip_locked=True, no_key=True, of=("self",))
+        found = list(rows.values_list("pk", flat=True))
+        return Payment.objects.filter(pk__in=found).update(next_check_at=now)
 
 
 def count_due(now: datetime, limit: int, provider: str) -> int:

@@ -17,6 +17,7 @@ from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Payment
 from orders.payments.base import Snapshot
 from orders.payments.money import plain
+from orders.schedule import checks
 
 
 class Finding(StrEnum):
@@ -85,7 +86,7 @@ def _kept(row: Payment) -> RecordedPayment:
 
 def _hurry(payments: Sequence[int], now: datetime) -> None:
     rows = Payment.objects.filter(pk__in=payments)
-    rows.exclude(next_check_at__lte=now).update(next_check_at=now)
+    checks.bring_forward(rows.exclude(next_check_at__lte=now), now)
 
 
 def _keep_for_a_person(provider: str, told: Snapshot) -> None:
