@@ -101,7 +101,7 @@ class Connection:
             return
         whole, protocol = self.encoding.whole, self.protocol
         if whole is None or protocol is None or not raw_send.try_write(protocol, whole(frame)):
-            self._drive(frame.message(self.encoding))
+            self.drive(frame.message(self.encoding))
 
     def fail(self, code: Close, message: str) -> None:
         """Say what was wrong, then close. On a connection that cannot write, both go behind what is buffered."""
@@ -113,7 +113,7 @@ class Connection:
         if self.is_closed:
             return
         if not self.is_lagging:
-            self._drive(self.encoding.close(code, reason))
+            self.drive(self.encoding.close(code, reason))
         elif raw_send.unblock(self.send):
             for frame in self.pending or ():
                 self._push(frame.message(self.encoding))
@@ -135,12 +135,12 @@ class Connection:
         # Whoever is behind it holds it too, and both would wait for the garbage collector.
         self.on_close = self.on_refused = None
 
-    def lost(self, error: Exception) -> None:
+    def _lost(self, error: Exception) -> None:
         """A write failed: the client has gone, and the server says so in its own way."""
         logger.debug("a %s connection is gone: %r", self.encoding.name, error)
         self.gone()
 
-    def lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
+    def _lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
         """A write has been begun and waits for the client."""
         self.is_lagging = True
         self.owner.lagged += 1
@@ -157,24 +157,25 @@ class Connection:
             self.fail(Close.TOO_SLOW, f"nothing was read for {self.owner.timing.write:g} s")
             return
         except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
-            self.lost(error)
+            self._lost(error)
             return
         self.is_lagging = False
         while self.pending and not self.is_lagging:
-            self._drive(self.pending.popleft().message(self.encoding))
+            self.drive(self.pending.popleft().message(self.encoding))
         if not (self.is_lagging or self.is_closed):
             self.owner.catch_up(self.subscriptions.values())
 
-    def _drive(self, message: Message) -> None:
+    def drive(self, message: Message) -> None:
+        """Send without a task; what waits for the client is finished in one, and the connection lags meanwhile."""
         sending = self.send(message)
         try:
             waiting = sending.send(None)
         except StopIteration:
             return
         except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
-            self.lost(error)
+            self._lost(error)
         else:
-            self.lag(sending, waiting)
+            self._lag(sending, waiting)
 
     def _push(self, message: Message) -> None:
         """Write to a connection that was unblocked; if it waits all the same, give this frame up."""

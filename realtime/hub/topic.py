@@ -5,7 +5,6 @@ Its own cursor is written down when it stops being live, and counts until it is 
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
 from realtime.hub.journal_reader import Catchup
@@ -33,7 +32,6 @@ class Listener(Protocol):
 
     encoding: Encoding
     protocol: Any  # what `raw_send.try_write` takes, where the server has it
-    send: Callable[[Message], Coroutine[Any, Any, None]]
     subscriptions: "dict[str, Subscription]"
     is_closed: bool
     is_lagging: bool
@@ -41,11 +39,8 @@ class Listener(Protocol):
     def write(self, frame: Frame) -> None:
         """Write a frame of the protocol, or keep it until this can be written again."""
 
-    def lag(self, sending: Coroutine[Any, Any, None], waiting: Any) -> None:
-        """A write has been begun and waits for the client."""
-
-    def lost(self, error: Exception) -> None:
-        """A write failed."""
+    def drive(self, message: Message) -> None:
+        """Send a message without a task, and lag if it waits. Never raises: the client may have gone."""
 
     def refuse(self, key: str, why: Close) -> None:
         """The stream `key` is over."""
@@ -249,20 +244,11 @@ class Topic:
                 continue
             whole = encoding.whole(frame) if encoding.whole else b""
             # This loop is what the fan-out's speed hangs on. A frame that is the same for all is encoded for the
-            # first and written as it is; where that cannot be, the send is driven here, without a task.
+            # first and written as it is; where that cannot be, the send is driven by hand, without a task.
             for listener in tuple(live):
                 protocol = listener.protocol
-                if protocol is not None and try_write(protocol, whole):
-                    continue
-                sending = listener.send(frame.message(encoding))
-                try:
-                    waiting = sending.send(None)
-                except StopIteration:
-                    continue
-                except Exception as error:  # noqa: BLE001 — a server's way to say that the client has gone
-                    listener.lost(error)
-                else:
-                    listener.lag(sending, waiting)
+                if protocol is None or not try_write(protocol, whole):
+                    listener.drive(frame.message(encoding))
 
 
 def snapshot(topic: Topic, view: Catchup) -> Frame:

@@ -1,6 +1,5 @@
 """One topic against a model: whatever comes in whatever order, a page sees each version once, in order, to the end."""
 
-from collections.abc import Coroutine
 from typing import Any
 
 from hypothesis import given
@@ -22,28 +21,8 @@ class Watcher:
         self.seen: list[str] = []
         self.encoding, self.protocol, self.is_closed = WEBSOCKET, None, False
 
-    def send(self, message: Message) -> Coroutine[Any, Any, None]:
-        async def write() -> None:
-            self.seen.append(message["text"])
-
-        return write()
-
-
-class Gone(Watcher):
-    """A page whose client has gone, which the server says by raising."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[Exception] = []
-
-    def send(self, _message: Message) -> Coroutine[Any, Any, None]:
-        async def refuse() -> None:
-            raise ConnectionError("gone")
-
-        return refuse()
-
-    def lost(self, error: Exception) -> None:
-        self.errors.append(error)
+    def drive(self, message: Message) -> None:
+        self.seen.append(message["text"])
 
 
 def frame(version: int, epoch: str = EPOCH) -> Frame:
@@ -162,14 +141,3 @@ def test_what_comes_early_is_bounded() -> None:
         topic.take(frame(version))
 
     assert len(topic.early) <= MAX_EARLY
-
-
-def test_one_page_that_has_gone_does_not_keep_the_event_from_the_others() -> None:
-    topic, page = followed(0)
-    gone = Gone()
-    connection: Any = gone
-    topic.live[WEBSOCKET] = {connection: None, **topic.live[WEBSOCKET]}
-    topic.take(frame(1))
-
-    assert page.seen == ["1"]
-    assert [str(error) for error in gone.errors] == ["gone"]
