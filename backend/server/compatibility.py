@@ -18,7 +18,7 @@ from realtime.hub import raw_send
 logger = logging.getLogger(__name__)
 
 # From the first to before the second, as pyproject.toml has it. The suites of sockets ran with both ends.
-TESTED = {"uvicorn": ("0.44", "0.55"), "websockets": ("16.1", "18"), "httptools": ("0.7.1", "0.10")}
+TESTED = {"uvicorn": ("0.53", "0.55"), "websockets": ("16.1", "18"), "httptools": ("0.7.1", "0.10")}
 
 
 @lru_cache

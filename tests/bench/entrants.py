@@ -172,6 +172,32 @@ class ByCelery(Ours):
     }
 
 
+class Plain(Ours):
+    """The same, with sockets accepted by plain ASGI, as where middleware of the installation stands before them."""
+
+    name = "plain"
+    environment: Mapping[str, str] = {"ORDERCAST_FAST_ACCEPT": "off"}
+
+
+class ByUvicorn(Plain):
+    """The same by uvicorn's own sockets: what it costs to open and hold one, without anything of ours."""
+
+    name = "by_uvicorn"
+
+    def _command(self, part: str) -> list[str]:
+        command = super()._command(part)
+        if "--ws" in command:
+            command[command.index("--ws") + 1] = "websockets-sansio"
+        return command
+
+
+class BySend(Ours):
+    """The same, with each frame encoded and written by ASGI's `send` for each socket."""
+
+    name = "by_send"
+    environment: Mapping[str, str] = {"DJANGO_SETTINGS_MODULE": "tests.bench.settings_by_send"}
+
+
 class ByHello(Ours):
     """The same, where the page says what it wants to see once it is connected, as `OrderStream` does in the browser."""
 
@@ -277,6 +303,9 @@ ENTRANTS: dict[str, Callable[[], Entrant]] = {
     "ours": Ours,
     "by_celery": ByCelery,
     "by_hello": ByHello,
+    "plain": Plain,
+    "by_uvicorn": ByUvicorn,
+    "by_send": BySend,
     "tutorial": Tutorial,
     "socketio": SocketIO,
 }

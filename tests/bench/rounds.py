@@ -23,7 +23,7 @@ class Bench:
     size: Size
     key: str
     is_more_better: bool = False
-    entrants: tuple[str, ...] = ("ours", *PEERS)
+    entrants: tuple[str, ...] = ("ours", "plain", *PEERS)
 
 
 BENCHES = {
@@ -46,7 +46,7 @@ BENCHES = {
         measure=resume,
         size=Size(sockets=2_000),
         key="seconds",
-        entrants=("ours", "by_hello", *PEERS),
+        entrants=("ours", "plain", "by_hello", *PEERS),
     ),
     "journey": Bench(
         measure=journey,
@@ -60,10 +60,16 @@ BENCHES = {
 def run(name: str, say: Callable[[str], None]) -> str:
     """All rounds of a bench; returns its BENCH line.
 
-    BENCH_ROUNDS, BENCH_SECONDS and BENCH_SOCKETS shorten it; BENCH_WITHOUT=tutorial,socketio leaves peers out. Raises
-    `NotReady` for what makes no sense.
+    BENCH_ROUNDS, BENCH_SECONDS and BENCH_SOCKETS shorten it; BENCH_WITHOUT=tutorial,socketio leaves peers out, and
+    BENCH_WITH=by_uvicorn,by_send adds ways of ours that are not measured as a rule. Raises `NotReady` for what makes
+    no sense.
     """
     bench = BENCHES[name]
+    if added := [each for each in os.environ.get("BENCH_WITH", "").split(",") if each]:
+        if unknown := set(added) - ENTRANTS.keys():
+            known = ", ".join(sorted(ENTRANTS))
+            raise NotReady(f"BENCH_WITH={unknown.pop()}: what can be added is {known}")
+        bench = replace(bench, entrants=tuple(dict.fromkeys((*bench.entrants, *added))))
     rounds = int(given("BENCH_ROUNDS", 3))
     size = _shortened(bench.size)
     without = [each for each in os.environ.get("BENCH_WITHOUT", "").split(",") if each]

@@ -61,6 +61,8 @@ def test_the_line_at_the_end_compares_medians_and_says_who_was_missing() -> None
         "sockets": 10,
         "ours": 600.0,
         "tutorial": 30.0,
+        "plain": None,
+        "ratio_plain": None,
         "socketio": None,
         "ratio_tutorial": 20.0,
         "ratio_socketio": None,
@@ -88,7 +90,7 @@ def test_less_memory_is_better() -> None:
         (
             "BENCH_WITHOUT",
             "ours",
-            "what can be left out is by_celery, by_hello, socketio, tutorial",
+            "what can be left out is by_celery, by_hello, by_send, by_uvicorn, plain, socketio, tutorial",
         ),
         ("BENCH_WITHOUT", "tutorial,centrifugo", "BENCH_WITHOUT=centrifugo"),
         ("BENCH_ROUNDS", "many", "BENCH_ROUNDS=many: a number above 0 is needed"),

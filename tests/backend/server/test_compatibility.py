@@ -48,8 +48,8 @@ def test_what_is_installed_was_tested() -> None:
 @pytest.mark.parametrize(
     ("name", "number", "is_tested"),
     [
-        ("uvicorn", "0.43.9", False),
-        ("uvicorn", "0.44.0", True),
+        ("uvicorn", "0.52.4", False),
+        ("uvicorn", "0.53.0", True),
         ("uvicorn", "0.55.0", False),
         ("uvicorn", "1.0", False),
         ("websockets", "16.0", False),
