@@ -27,6 +27,7 @@ INSIDES = (
     "celery.worker",
     "channels_redis",
     "django.core.handlers",
+    "django.db.backends.postgresql",
     "httptools",
     "kombu",
     "redis._parsers",
@@ -78,9 +79,8 @@ def ours() -> frozenset[str]:
                 case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
                     found.add(name)
                 case ast.Assign(targets=[ast.Name(id="__slots__")], value=value):
-                    found |= {
-                        each.value for each in ast.walk(value) if isinstance(each, ast.Constant)
-                    }
+                    words = (e.value for e in ast.walk(value) if isinstance(e, ast.Constant))
+                    found |= {str(word) for word in words}
     return frozenset(found)
 
 
@@ -143,7 +143,7 @@ def test_insides_are_touched_in_their_rooms_alone() -> None:
 
 @pytest.mark.parametrize("room", sorted(rooms()), ids=str)
 def test_each_room_touches_an_inside(room: Path) -> None:
-    assert list(touches(room))
+    assert list(touches(room)) or "SLF001" in (ROOT / room).read_text()
 
 
 def test_private_access_is_excused_in_rooms_alone() -> None:
