@@ -27,7 +27,7 @@ admin.site.unregister(PeriodicTask)
 class ScheduleInWords(PeriodicTaskAdmin):  # type: ignore[misc] # django-celery-beat has no types
     list_display = ("name", "in_words", "enabled", "last_run")
     list_filter = ("enabled",)
-    # Its own has a script within the page, which our content policy refuses; all that it did is told in words here.
+    # Its own has a script within the page, which our content policy refuses; the schedule is spelled out here instead.
     change_form_template = None
     readonly_fields = (*PeriodicTaskAdmin.readonly_fields, "in_words")
     fieldsets = ((None, {"fields": ("in_words",)}), *PeriodicTaskAdmin.fieldsets)

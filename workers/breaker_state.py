@@ -1,7 +1,7 @@
 """Where the circuit breaker of a provider is kept: one hash in Valkey, shared by all workers.
 
-Whoever can write to Valkey can have written anything there. So what makes no sense is a closed breaker, and what is
-written says nothing for longer than `KEPT_FOR`. Raises `redis.RedisError`.
+Whoever can write to Valkey can have written anything there. So what is malformed counts as a closed breaker, and what
+is written says nothing for longer than `KEPT_FOR`. Raises `redis.RedisError`.
 """
 
 from datetime import UTC, datetime, timedelta

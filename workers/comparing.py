@@ -40,7 +40,7 @@ def compare() -> Comparison:
     result = Comparison(found, tuple(broken_off))
     log.log(
         logging.WARNING if found[Finding.UNKNOWN] or broken_off else logging.INFO,
-        "compared with the providers' lists: %s; broken off: %s",
+        "compared with the providers' lists: %s; incomplete: %s",
         {str(finding): count for finding, count in found.items()},
         ", ".join(broken_off) or "none",
     )
@@ -62,7 +62,7 @@ def _compare_with(name: str, provider: base.Lists, found: Counter[Finding]) -> b
             page = provider.list_payments(now - LOOK_BACK, cursor)
         except base.ProviderError as error:
             failures += 1
-            log.warning("the list of %s failed: %s", name, error)
+            log.warning("listing payments of %s failed: %s", name, error)
             Guard(name).report("unavailable")
             continue
         failures = 0

@@ -23,8 +23,10 @@ from workers.breaker_state import BreakerState
 
 log = logging.getLogger(__name__)
 
-FAILURES = 5  # in a row, until a provider is left alone
-PAUSE = timedelta(seconds=30)  # how long it is left alone, before single questions try it again
+FAILURES = 5  # in a row, that open the breaker
+PAUSE = timedelta(
+    seconds=30
+)  # how long it stays open, before single requests try the provider again
 SECOND = 1.0  # the budget's window
 OUTAGES = frozenset({"unavailable", "rate_limited"})
 
@@ -35,7 +37,7 @@ class _Outage(Exception):
 
 @dataclass(frozen=True)
 class Allowance:
-    """`wait`: the seconds until the budget gives more; None where waiting is no use, the provider being left alone."""
+    """`wait`: the seconds until the budget gives more; None where waiting is no use, since the breaker is open."""
 
     questions: int
     wait: float | None
@@ -62,11 +64,11 @@ class Guard:
             return self._take(_own_limiter(), wanted)
 
     def is_open(self) -> bool:
-        """Whether the provider is left alone now, after failing too often. Raises `redis.RedisError`."""
+        """Whether the breaker is open: the provider has failed too often. Raises `redis.RedisError`."""
         return bool(self._storage().state != STATE_CLOSED)
 
     def report(self, found: str) -> None:
-        """Tell the breaker what a question found."""
+        """Count what a request to the provider found."""
         with suppress(_Outage, CircuitBreakerError, redis.RedisError):
             breaker = CircuitBreaker(
                 fail_max=FAILURES,
@@ -76,7 +78,7 @@ class Guard:
             breaker.call(_raise_outage, found)
 
     def _let_through(self, wanted: int) -> int:
-        """None while the provider is left alone, then one at a time until one is answered."""
+        """None while the breaker is open, then one at a time until one is answered."""
         storage = self._storage()
         if storage.state == STATE_CLOSED:
             return wanted

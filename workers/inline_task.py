@@ -1,4 +1,4 @@
-"""Tasks that are done where they are received, not in the worker's pool: for what is shorter than the way there."""
+"""Inline tasks: run by the thread that receives them, and not in the worker's pool."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from celery import Task
 from celery.worker.request import Request
 
 
-class AtOnce(Task[Any, Any]):
-    """Done by the thread that reads the broker, so it must never wait long. Errors are logged as any task's are."""
+class InlineTask(Task[Any, Any]):
+    """Runs in the thread that reads the broker, so it must never block long. Errors are logged as any task's are."""
 
     Strategy = "workers.inline_task:strategy"
 

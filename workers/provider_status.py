@@ -1,4 +1,4 @@
-"""What the staff board is told of the workers' side: the reconciler's last tick, and providers that are left alone.
+"""The workers' part of the staff board: the reconciler's last tick, open breakers, clocks.
 
 Kept in Valkey, so it is unknown while Valkey is away, and costs nothing that matters when it is lost.
 """

@@ -15,9 +15,9 @@ from workers import announcer, refresh_jobs
 
 def connect() -> None:
     """Announce each event of an order after its commit, to the pages of this process directly and by Celery to all;
-    begin at once with what staff want to have asked."""
+    enqueue the refreshes that staff have forced."""
     order_event_recorded.connect(_announce, sender=Order, dispatch_uid="workers.announce")
-    refresh_wanted.connect(_hurry, sender=RefreshRun, dispatch_uid="workers.refresh")
+    refresh_wanted.connect(_enqueue_refresh, sender=RefreshRun, dispatch_uid="workers.refresh")
 
 
 def _announce(record: EventRecord, **_rest: Any) -> None:
@@ -34,5 +34,5 @@ def _deliver(hint: Hint) -> None:
         announcer.put(hint)
 
 
-def _hurry(run_id: int, **_rest: Any) -> None:
-    transaction.on_commit(lambda: refresh_jobs.hurry(run_id), robust=True)
+def _enqueue_refresh(run_id: int, **_rest: Any) -> None:
+    transaction.on_commit(lambda: refresh_jobs.enqueue(run_id), robust=True)

@@ -1,7 +1,7 @@
-"""The second look: asks providers about payments that are due, and applies the answers.
+"""The reconciler: fetches the payments that are due from their providers, and applies the answers.
 
 Each tick costs what is due, not what exists. Two ticks at once are harmless: a payment is claimed by one of them.
-Limit: the pages hear of what a tick finds in the same way as of everything else; nothing is announced from here.
+Limit: pages learn of what a tick finds in the same way as of everything else; nothing is announced from here.
 """
 
 import logging
@@ -29,8 +29,8 @@ from workers.guard import Guard
 log = logging.getLogger(__name__)
 
 RECONCILER = Cause(Source.RECONCILER, "reconciler")
-AT_ONCE = 8  # questions under way at the same time
-BATCH = 100  # payments claimed at once: what AT_ONCE threads finish well within the lease
+PARALLEL_CHECKS = 8
+BATCH = 100  # payments claimed at once: what PARALLEL_CHECKS threads finish well within the lease
 LONGEST_TICK = timedelta(seconds=45)
 
 
@@ -56,7 +56,7 @@ def tick(report: Callable[[Refreshed], object] = lambda _: None) -> Tick:
     retried = len(intake.retry_unmatched(clock.now()))
     expired = _expire_overdue()
     found: Counter[str] = Counter()
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
+    with ThreadPoolExecutor(PARALLEL_CHECKS, thread_name_prefix="reconciler") as pool:
         while time.monotonic() < ends_at:
             claims, wait = _claim_round()
             if claims:
@@ -73,7 +73,7 @@ def tick(report: Callable[[Refreshed], object] = lambda _: None) -> Tick:
     result = Tick(found, expired, retried)
     if result.checked or expired or retried:
         log.info(
-            "checked %d payments: %s; expired %d; receipts tried again %d",
+            "checked %d payments: %s; expired %d orders; retried %d callbacks",
             result.checked,
             dict(found),
             expired,

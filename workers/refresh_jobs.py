@@ -1,6 +1,6 @@
-"""Carries out what staff have forced: a task for each run, and the reconciler's tick for what a lost task left.
+"""Runs the refreshes that staff have forced: a task for each run, and the reconciler's tick for what a lost task left.
 
-Limit: the broker's word is only for hurry. While no worker lives, a run waits, and its page offers to ask from there.
+Limit: the task is only a trigger. While no worker lives, a run waits, and its page offers to refresh from there.
 """
 
 import logging
@@ -13,25 +13,25 @@ from orders.commands import refresh_runs
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4  # orders of one run asked about at the same time
+PARALLEL = 4  # orders of one run that are refreshed at the same time
 
 
-def hurry(run_id: int) -> None:
-    """Enqueue the run. Never raises: a broker that is away leaves it to the next tick."""
+def enqueue(run_id: int) -> None:
+    """Enqueue the run. Never raises: without a broker it is left to the next tick."""
     from workers.tasks import refresh
 
     try:
         refresh.apply_async((run_id,), retry=False, ignore_result=True)
     except Exception as error:  # noqa: BLE001 — whatever a broker raises, it is away
         log.warning(
-            "the broker is away, forced refresh %d waits for the next tick: %r", run_id, error
+            "broker unavailable, forced refresh %d waits for the next tick: %r", run_id, error
         )
 
 
 def carry_out(run_id: int | None) -> int:
     """Ask about all that is open of the run (None: of all), a few at a time; returns how many were asked about here."""
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forced") as pool:
-        return sum(pool.map(_carry_out, [run_id] * AT_ONCE))
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="forced") as pool:
+        return sum(pool.map(_carry_out, [run_id] * PARALLEL))
 
 
 def catch_up() -> int:

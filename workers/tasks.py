@@ -7,7 +7,7 @@ from celery import shared_task
 from realtime.pubsub import publisher
 from realtime.pubsub.names import Hint
 from workers import announcer, comparing, provider_status, reconciler, refresh_jobs
-from workers.inline_task import AtOnce
+from workers.inline_task import InlineTask
 
 
 @shared_task
@@ -21,7 +21,7 @@ def compare() -> None:
     comparing.compare()
 
 
-@shared_task(base=AtOnce, bind=True)
+@shared_task(base=InlineTask, bind=True)
 def announce(self: Any, hints: list[list[Any]]) -> None:
     if not announcer.is_stale(self.request.get(announcer.SENT_AT)):
         publisher.announce(map(Hint.received, hints))

@@ -20,6 +20,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from backend.observability import log_text
 from orders import tracing
+from realtime.pubsub.names import Hint
 
 ANNOUNCE = "workers.tasks.announce"  # hundreds a second: said once each, with the ids of its events
 _log = structlog.stdlib.get_logger("workers.tasks")
@@ -142,7 +143,7 @@ def _begin_task(task_id: str = "", task: Any = None, args: Any = (), **_rest: ob
         task_id=task_id, **({"caused_by": causes} if causes else {})
     )
     if task is not None and task.name == ANNOUNCE and args:
-        events = [f"{order}:{version}" for order, _epoch, version, _frame in args[0]]
+        events = [Hint.received(fields).event_id for fields in args[0]]
         structlog.stdlib.get_logger("workers.announce").info("announcing", event_ids=events)
 
 

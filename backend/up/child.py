@@ -123,7 +123,7 @@ def _poll(server: Server, is_ready: Callable[[], bool], deadline: float) -> None
 
 
 def reason(output: bytes) -> str:
-    """The line that says what was wrong, of all that a server said."""
+    """The line of a server's output that names the error."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     pattern = re.compile(
         r"error:|fatal:|could not|unrecognized|setpriv:|bad directive", re.IGNORECASE
