@@ -262,6 +262,22 @@ class Environment(BaseSettings):
         examples=["600/minute"],
         description="WebSockets and event streams that each address may open.",
     )
+    ORDERCAST_LIMIT_ORDERS: Rate = Field(
+        "60000/minute",
+        examples=["60000/minute"],
+        description="Orders that each grant or user may ask for over its sockets to one process; an address ten times.",
+    )
+    ORDERCAST_CONNECTIONS_PER_GRANT: Annotated[int, Field(ge=1)] = Field(
+        50, examples=["50"], description="Sockets and event streams of one grant to one process."
+    )
+    ORDERCAST_CONNECTIONS_PER_USER: Annotated[int, Field(ge=1)] = Field(
+        500, examples=["500"], description="The same of one user."
+    )
+    ORDERCAST_CONNECTIONS_PER_ADDRESS: Annotated[int, Field(ge=1)] = Field(
+        500,
+        examples=["500"],
+        description="The same of one address. Services' tokens are not counted.",
+    )
     ORDERCAST_LIMIT_CALLBACK: Rate = Field(
         "6000/minute",
         examples=["6000/minute"],

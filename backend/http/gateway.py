@@ -128,7 +128,7 @@ class Gateway:
         context = copy_context()
         facts = _facts(headers.get(b"x-request-id", ""), address)
         context.run(structlog.contextvars.bind_contextvars, **facts)
-        return asked.newcomer(headers, subprotocols, context)
+        return asked.newcomer(headers, subprotocols, address, context)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

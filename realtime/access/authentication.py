@@ -16,8 +16,9 @@ from django.http import parse_cookie
 
 from orders import access
 from orders.access import Credentials, Kind, Lapse, Scope
+from orders.security import rate_limits
 from realtime.access import origins, sessions
-from realtime.protocol.messages import Close
+from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
 from realtime.pubsub.names import is_ref
 from realtime.runtime.batching import Window
 from realtime.runtime.database_threads import DatabaseThreads
@@ -25,6 +26,8 @@ from realtime.runtime.database_threads import DatabaseThreads
 _threads = DatabaseThreads("access", 2)
 
 ASKS_PER_QUERY = 200
+# Of one connection: a grant for each order, and tokens that were renewed.
+MAX_CREDENTIALS = MAX_SUBSCRIPTIONS + 24
 IN_SUBPROTOCOL = "bearer."  # beside `orders.v1`, which is the one that is answered with
 
 
@@ -49,12 +52,20 @@ class Access:
 
     def add(self, token: str) -> None:
         """Look at signature and time; whether it was revoked is asked with `visible`. Raises `Denied`."""
+        if len(self.credentials) >= MAX_CREDENTIALS:
+            raise Denied(Close.TOO_MANY, f"at most {MAX_CREDENTIALS} tokens on one connection")
         try:
             self.credentials.add(access.read_token(token))
         except access.TokenExpired as expired:
             raise Denied(Close.TOKEN_EXPIRED, str(expired)) from expired
         except access.BadToken as bad:
             raise Denied(Close.FORBIDDEN, Close.FORBIDDEN.meaning) from bad
+
+    def named(self) -> frozenset[str] | None:
+        """The only orders that it can come to see, where all that it has shown are grants; else None."""
+        if self.session_key or any(each.kind is not Kind.GRANT for each in self.credentials):
+            return None
+        return frozenset().union(*(each.refs for each in self.credentials))
 
     async def visible(self, refs: Iterable[str]) -> set[str]:
         """Which of `refs` may be seen. Of those that a service or a grant names, also ones that do not exist:
@@ -102,6 +113,22 @@ async def invalidated(many: Collection[Credentials]) -> dict[Credentials, Lapse]
 async def still_seen(asked: Mapping[int, set[str]]) -> dict[int, set[str]]:
     """Which of these orders each user may see now: one query for all customers. Raises the database's errors."""
     return await _threads.run(access.still_seen, asked)
+
+
+def holders(shown: Access, address: str) -> frozenset[str]:
+    """Whom a connection is counted for: its address, grants, and user. Nobody, where a service has said who it is."""
+    if any(each.kind is Kind.SERVICE for each in shown.credentials):
+        return frozenset()
+    names = {_holder(each) for each in shown.credentials}
+    if address:
+        names.add(f"address:{rate_limits.client(address)}")
+    return frozenset(names)
+
+
+def _holder(credentials: Credentials) -> str:
+    if credentials.kind is Kind.GRANT:
+        return f"grant:{credentials.token_id or ','.join(sorted(credentials.refs))}"
+    return f"user:{credentials.subject}"
 
 
 def access_of(scope: Mapping[str, Any]) -> Access:

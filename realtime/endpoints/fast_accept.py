@@ -25,18 +25,20 @@ _ADDRESS = re.compile(r"/ws/orders/(?:(?P<ref>[0-9a-f]{32})/)?(?:\?(?P<query>.*)
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who comes in, and with what; with `Denied` it is refused once inside. `context`: what log lines say of it."""
+    """Who comes in, from where, and with what; with `Denied` it is refused once inside. `context`: what log lines say
+    of it."""
 
     asked: Wanted | None
     access: Access | Denied
     subprotocol: str | None
+    address: str
     context: Context
 
     def come_in(self, send: Send) -> OrderSocket:
         return self.context.run(self._come_in, send)
 
     def _come_in(self, send: Send) -> OrderSocket:
-        socket = OrderSocket(send, self.asked)
+        socket = OrderSocket(send, self.asked, self.address)
         if isinstance(self.access, Denied):
             socket.connection.fail(self.access.code, str(self.access))
         else:
@@ -55,7 +57,11 @@ class Handshake:
         self._ref, self._query = found["ref"], parse_qs(found["query"] or "")
 
     def newcomer(
-        self, headers: Mapping[bytes, str], subprotocols: list[str], context: Context
+        self,
+        headers: Mapping[bytes, str],
+        subprotocols: list[str],
+        address: str,
+        context: Context,
     ) -> Newcomer:
         access: Access | Denied
         try:
@@ -67,5 +73,6 @@ class Handshake:
             access=access,
             # A client that offers only other subprotocols is accepted without one: RFC 6455 (4.2.2) lets it decide.
             subprotocol=SUBPROTOCOL if SUBPROTOCOL in subprotocols else None,
+            address=address,
             context=context,
         )

@@ -6,18 +6,21 @@ Nothing here waits, and nothing knows how the server hands over what it has read
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from functools import lru_cache, partial
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from realtime.access.authentication import Access, Answer, Denied
+from realtime.access.authentication import Access, Denied
+from realtime.endpoints.refusals import Refusals
+from realtime.endpoints.subscribing import Subscribing
 from realtime.hub import local
-from realtime.hub.hub import ConnectionRefused, TopicRequest
+from realtime.hub.hub import ConnectionRefused
 from realtime.protocol.frames import WEBSOCKET, Frame, Message
 from realtime.protocol.messages import (
-    AUTHENTICATION_UNAVAILABLE,
     BARE_PING,
     BARE_PONG,
+    BYTES_FOR_AN_ORDER,
     INTERNAL_ERROR,
     MESSAGE_BURST,
     MESSAGES_PER_SECOND,
@@ -26,7 +29,6 @@ from realtime.protocol.messages import (
     ClientFrame,
     ClientPing,
     Close,
-    Error,
     Hello,
     Refresh,
     Subscribe,
@@ -36,11 +38,13 @@ from realtime.protocol.messages import (
     parse_client_frame,
 )
 from realtime.pubsub.names import order_topic
-from realtime.runtime.database_threads import PASSING_ERRORS
 
 logger = logging.getLogger(__name__)
 
 PONG = Frame("pong", BARE_PONG)
+# Longer messages wait for their turn (`realtime.runtime.turns`), and with them what the same socket says after them.
+INLINE = 4_096  # characters
+GRANTS_IN_A_SLICE = 10  # each of them is a signature that has to be checked
 
 
 @lru_cache(maxsize=8)
@@ -61,39 +65,46 @@ def asked_by_address(ref: str, query: Mapping[str, list[str]]) -> Wanted:
 class OrderSocket:
     """Of one order (`asked`, by its address) or of many. `send` is as ASGI's."""
 
-    __slots__ = ("_allowance", "_allowed_at", "_asked", "_pending", "connection", "hub")
+    __slots__ = (
+        "_allowance",
+        "_allowed_at",
+        "_asked",
+        "_inbox",
+        "_subscribing",
+        "connection",
+        "hub",
+    )
 
     def __init__(
-        self, send: Callable[[Message], Coroutine[Any, Any, None]], asked: Wanted | None
+        self,
+        send: Callable[[Message], Coroutine[Any, Any, None]],
+        asked: Wanted | None,
+        address: str = "",
     ) -> None:
         """Join the hub and say welcome. Raises `ConnectionRefused`."""
         self._asked = asked
-        # Of orders that are being asked about, the message that counts: the last one.
-        self._pending: dict[str, list[Wanted]] | None = None
+        self._inbox: deque[str] | None = None  # messages that wait for a turn
         self.hub = local.running()
-        self.connection = connection = self.hub.connect(send, WEBSOCKET)
+        self.connection = connection = self.hub.connect(send, WEBSOCKET, address)
         self._allowance, self._allowed_at = float(MESSAGE_BURST), connection.heard_at
-        connection.on_refused = self._refuse
+        refusals = Refusals(connection, None if asked is None else asked.order)
+        connection.on_refused = refusals.add
+        self._subscribing = Subscribing(self.hub, connection, refusals)
         times = self.hub.timing
         connection.write(_welcome(times.ping, times.silence))
 
     def enter(self, access: Access) -> None:
         """With what the handshake has shown."""
         self.connection.access = access
+        if not self._subscribing.hold():
+            return
         if not access.credentials:  # a cookie alone may be anybody's
             asyncio.get_running_loop().call_later(self.hub.timing.hello, self._still_unknown)
         if not access.is_empty and self._asked is not None:
-            self._watch([self._asked])
+            self._subscribing.begin([self._asked], set())
 
     def hear(self, text: str | None) -> None:
         """One message; None for a binary one."""
-        try:
-            self._hear(text)
-        except Exception:
-            logger.exception("handling a client's message failed")
-            self.connection.fail(Close.INTERNAL, INTERNAL_ERROR)
-
-    def _hear(self, text: str | None) -> None:
         connection = self.connection
         connection.heard_at = time.monotonic()
         if connection.is_closed:
@@ -104,14 +115,41 @@ class OrderSocket:
         if text is None:
             connection.fail(Close.BAD_MESSAGE, "frames are text, this one is binary")
             return
+        try:
+            # By its length, and before it is read: that alone is a third of the work.
+            self.hub.charge(connection, 1 + len(text) // BYTES_FOR_AN_ORDER)
+        except ConnectionRefused as refused:
+            connection.fail(refused.code, str(refused))
+            return
+        if self._inbox is not None:
+            self._inbox.append(text)
+        elif len(text) > INLINE:
+            self._inbox = deque([text])
+            self.hub.turns.add(self._work())
+        else:
+            for _ in self._steps(text):
+                pass
+
+    def _work(self) -> Iterator[None]:
+        while self._inbox and not self.connection.is_closed:
+            yield from self._steps(self._inbox.popleft())
+            yield
+        self._inbox = None
+
+    def _steps(self, text: str) -> Iterator[None]:
+        """Do what a message asks for, in slices."""
+        connection = self.connection
         if text == BARE_PING:
             connection.speaks = True
             connection.write(PONG)
             return
         try:
-            self._obey(parse_client_frame(text))
+            yield from self._obey(parse_client_frame(text))
         except (BadFrame, ConnectionRefused, Denied) as wrong:
             connection.fail(wrong.code, str(wrong))
+        except Exception:
+            logger.exception("handling a client's message failed")
+            connection.fail(Close.INTERNAL, INTERNAL_ERROR)
 
     def _still_unknown(self) -> None:
         if self.connection.access.credentials or self.connection.is_closed:
@@ -132,54 +170,53 @@ class OrderSocket:
         self._allowance, self._allowed_at = min(self._allowance + gained, MESSAGE_BURST) - 1, now
         return self._allowance >= 0
 
-    def _obey(self, frame: ClientFrame) -> None:
+    def _obey(self, frame: ClientFrame) -> Iterator[None]:
         match frame:
             case ClientPing():
                 self.connection.speaks = True
             case Hello():
                 self._charge(frame.subscribe)
-                self._hello(frame)
+                yield from self._hello(frame)
             case Subscribe():
                 self._charge(frame.subscribe)
-                self._watch(frame.subscribe)
+                yield from self._watch(frame.subscribe)
             case Unsubscribe():
                 for ref in frame.orders:
-                    if self._pending is not None:
-                        self._pending.pop(ref, None)
+                    self._subscribing.forget(ref)
                     self.hub.unsubscribe(self.connection, order_topic(ref))
             case Refresh():
                 self.connection.access.add(frame.token)
+                self.hub.hold(self.connection)
 
     def _charge(self, wanted: list[Wanted]) -> None:
         """A thousand orders are more work than a ping. Whoever is over the rate hears so at the next message."""
         self._allowance -= len(wanted) / ORDERS_FOR_A_MESSAGE
 
-    def _hello(self, hello: Hello) -> None:
+    def _hello(self, hello: Hello) -> Iterator[None]:
         was_empty = self.connection.access.is_empty
         if hello.token is not None:
             self.connection.access.add(hello.token)
+            self.hub.hold(self.connection)
         if self._asked is not None and was_empty and not self.connection.access.is_empty:
-            self._watch([self._asked])
-        self._watch(hello.subscribe)
+            yield from self._watch([self._asked])
+        yield from self._watch(hello.subscribe)
 
-    def _watch(self, wanted: list[Wanted]) -> None:
+    def _watch(self, wanted: list[Wanted]) -> Iterator[None]:
         # A grant that is no good is as good as none: whether its order may be seen without it is decided as ever.
-        expired = {each.order for each in wanted if self._grant_has_expired(each)}
+        expired: set[str] = set()
+        for number, each in enumerate(wanted, 1):
+            if self._grant_has_expired(each):
+                expired.add(each.order)
+            if each.grant is not None and number % GRANTS_IN_A_SLICE == 0:
+                yield
+        if any(each.grant is not None for each in wanted):
+            self.hub.hold(self.connection)
         if self.connection.access.is_empty and expired:
             self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
         elif self.connection.access.is_empty:
             self._no_credentials()
         elif wanted:
-            self._begin(wanted, expired)
-
-    def _begin(self, wanted: list[Wanted], expired: set[str]) -> None:
-        self._pending = self._pending or {}
-        self._pending.update(dict.fromkeys((w.order for w in wanted), wanted))
-        if self.connection.access.session_key is None:
-            self._ask(wanted, expired)
-        else:
-            # Not awaited here: a socket that is being looked up still answers, and notices that it is gone.
-            self.hub.supervisor.spawn(self._log_in(wanted, expired), "log-in")
+            self._subscribing.begin(wanted, expired)
 
     def _grant_has_expired(self, wanted: Wanted) -> bool:
         try:
@@ -193,76 +230,8 @@ class OrderSocket:
         """Nobody has asked for an order: is there somebody at all?"""
         try:
             await self.connection.access.log_in()
-        except Exception as error:  # noqa: BLE001 — as below
-            self._cannot_ask(error)
-        else:
-            self._still_unknown()
-
-    async def _log_in(self, wanted: list[Wanted], expired: set[str]) -> None:
-        try:
-            await self.connection.access.log_in()
         except Exception as error:  # noqa: BLE001 — whatever it is, the page must hear that it has no answer
-            self._cannot_ask(error)
-        else:
-            self._ask(wanted, expired)
-
-    def _ask(self, wanted: list[Wanted], expired: set[str]) -> None:
-        asking = self.connection.access.asking(each.order for each in wanted)
-        # No task for it: pages come back by the thousand.
-        asking.add_done_callback(partial(self._subscribe, wanted, expired))
-
-    def _subscribe(
-        self, wanted: list[Wanted], expired: set[str], asking: "asyncio.Future[Answer]"
-    ) -> None:
-        try:
-            visible = self.connection.access.judged(asking.result())
-        except Denied as denied:
-            self.connection.fail(denied.code, str(denied))
+            self._subscribing.cannot_ask(error)
             return
-        except Exception as error:  # noqa: BLE001 — as above
-            self._cannot_ask(error)
-            return
-        if expired and not self.connection.access.credentials:
-            # As where no cookie was shown: all that there was has run out.
-            self.connection.fail(Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED.meaning)
-            return
-        wanted = self._still_wanted(wanted)
-        for each in wanted:
-            if each.order not in visible:
-                why = Close.TOKEN_EXPIRED if each.order in expired else Close.FORBIDDEN
-                self._refuse(each.order, why)
-        if self.connection.is_closed:
-            return
-        requests = [
-            TopicRequest(order_topic(w.order), w.epoch, w.version)
-            for w in wanted
-            if w.order in visible
-        ]
-        try:
-            self.hub.catch_up(self.hub.subscribe(self.connection, requests))
-        except ConnectionRefused as refused:
-            self.connection.fail(refused.code, str(refused))
-
-    def _still_wanted(self, wanted: list[Wanted]) -> list[Wanted]:
-        """Those that were not unsubscribed, or asked for anew, meanwhile."""
-        pending = self._pending or {}
-        still = [each for each in wanted if pending.get(each.order) is wanted]
-        for each in still:
-            pending.pop(each.order, None)
-        self._pending = pending or None
-        return still
-
-    def _cannot_ask(self, error: Exception) -> None:
-        if isinstance(error, PASSING_ERRORS):
-            logger.warning("authentication unavailable: %s", error)
-        else:
-            logger.error("authentication failed by an internal error", exc_info=error)
-        self.connection.fail(Close.INTERNAL, AUTHENTICATION_UNAVAILABLE)
-
-    def _refuse(self, ref: str, why: Close) -> None:
-        """It may not be seen, or no longer: the end of a socket that is about this order, else of this request only."""
-        if self._asked is not None and ref == self._asked.order:
-            self.connection.fail(why, why.meaning)
-            return
-        error = Error(code=why, message=why.meaning, order=ref)
-        self.connection.write(Frame("error", error.encode()))
+        if self._subscribing.hold():
+            self._still_unknown()

@@ -62,24 +62,31 @@ class Stream:
         if self.scope["method"] != "GET":
             await self._problem(405, "method_not_allowed", "a stream is read with GET")
             return
+        address = str(self.scope["client"][0]) if self.scope.get("client") else ""
         try:
-            access = access_of(self.scope)
+            access, hub = access_of(self.scope), local.running()
+            hub.check_limits(access, address)  # before anything is looked up
             await self._admit(access)
             # The hub counts it before the answer begins, so that a refusal can still be said.
             opening = Opening(self.send, [*EVENT_STREAM, *self._cors()])
-            hub = local.running()
-            connection = opening.connection = hub.connect(opening.send, SSE)
-            connection.access = access
+            connection = opening.connection = hub.connect(opening.send, SSE, address)
         except (Denied, ConnectionRefused) as refused:
-            status, code = STATUS[refused.code]
-            await self._problem(status, code, str(refused))
+            await self._refuse(refused)
             return
+        connection.access = access
         try:
+            hub.hold(connection)
             await self._stream(hub, connection, opening)
+        except ConnectionRefused as refused:
+            await self._refuse(refused)
         finally:
             connection.gone()
         if self.refusal is not None:
             await self._problem(*STATUS[self.refusal], self.refusal.meaning)
+
+    async def _refuse(self, refused: Denied | ConnectionRefused) -> None:
+        status, code = STATUS[refused.code]
+        await self._problem(status, code, str(refused))
 
     async def _admit(self, access: Access) -> None:
         if access.is_empty:

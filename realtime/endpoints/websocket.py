@@ -52,8 +52,9 @@ async def _opened(scope: dict[str, Any], send: Any) -> OrderSocket | None:
     """None: the socket is refused, and the client knows."""
     ref = scope["url_route"]["kwargs"].get("ref")
     query = parse_qs(scope["query_string"].decode("latin-1"))
+    address = str(scope["client"][0]) if scope.get("client") else ""
     try:
-        socket = OrderSocket(send, None if ref is None else asked_by_address(ref, query))
+        socket = OrderSocket(send, None if ref is None else asked_by_address(ref, query), address)
     except ConnectionRefused as refused:
         error = Error(code=refused.code, message=str(refused))
         try:

@@ -43,9 +43,11 @@ class Owner(Protocol):
 class Connection:
     __slots__ = (
         "access",
+        "address",
         "close_at",
         "encoding",
         "heard_at",
+        "held",
         "is_closed",
         "is_lagging",
         "leave_at",
@@ -66,6 +68,7 @@ class Connection:
         send: Callable[[Message], Coroutine[Any, Any, None]],
         encoding: Encoding,
         now: float,
+        address: str = "",
     ) -> None:
         self.owner, self.send, self.encoding = owner, send, encoding
         self.protocol = raw_send.takes_whole_frames(send) if encoding.whole else None
@@ -77,6 +80,8 @@ class Connection:
         # Called with the key of a topic that is not there, or may not be seen any longer.
         self.on_refused: Callable[[str, Close], None] | None = None
         self.access = Access()  # what its right to see stands on
+        self.address = address  # of its client, as far as the server knows
+        self.held: frozenset[str] = frozenset()  # whom it is counted for
         self.speaks = False  # has sent a ping, so its silence means something
         self.heard_at = self.ping_at = now
         self.leave_at = self.close_at = float("inf")

@@ -12,10 +12,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from realtime.access.authentication import Access, holders
 from realtime.hub import heartbeat, latency
 from realtime.hub.access_check import AccessCheck
 from realtime.hub.catch_up import CatchUp, result_of
 from realtime.hub.connection import Connection
+from realtime.hub.connection_limits import ConnectionLimits
 from realtime.hub.journal_reader import Catchup, JournalReader, OrderSource, StreamSource
 from realtime.hub.position_check import PositionCheck
 from realtime.hub.topic import Listener, Position, Subscription, Topic
@@ -23,9 +25,11 @@ from realtime.protocol.frames import Encoding, Frame, Message
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
 from realtime.pubsub.channel_layer import Layer
 from realtime.pubsub.names import Hint
+from realtime.runtime.budgets import Budgets
 from realtime.runtime.database_threads import DatabaseThreads
 from realtime.runtime.limits import Timing, timing
 from realtime.runtime.supervisor import Supervisor
+from realtime.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +59,12 @@ class Hub:
     ) -> None:
         self.timing = times or timing()
         self.supervisor = Supervisor()
+        self.turns = Turns(self.supervisor)
+        self._limits = ConnectionLimits(self.timing.connections())
+        self._budgets = Budgets(self.timing.order_rates())
         self.topics: dict[str, Topic] = {}
         self.connections: dict[Connection, None] = {}
-        self.lagged = self.too_slow = 0
+        self.lagged = self.too_slow = self.over_limit = 0
         self.is_draining = False
         self.drain_task: asyncio.Future[None] | None = None  # under way at a stop
         self._threads = DatabaseThreads("journal", READER_THREADS)
@@ -104,11 +111,14 @@ class Hub:
     # Connections
 
     def connect(
-        self, send: Callable[[Message], Coroutine[Any, Any, None]], encoding: Encoding
+        self,
+        send: Callable[[Message], Coroutine[Any, Any, None]],
+        encoding: Encoding,
+        address: str = "",
     ) -> Connection:
         """Take a socket or stream in. Raises `ConnectionRefused`."""
         self.check_room()
-        connection = Connection(self, send, encoding, time.monotonic())
+        connection = Connection(self, send, encoding, time.monotonic(), address)
         self._heartbeat.admit(connection)
         self.connections[connection] = None
         return connection
@@ -122,9 +132,40 @@ class Hub:
                 Close.TOO_MANY, "this process is at its connection limit, retry later"
             )
 
+    def check_limits(self, access: Access, address: str) -> None:
+        """Raises `ConnectionRefused` where whoever shows this holds as many connections as they may."""
+        self._need_room(self._limits.full(holders(access, address)))
+
+    def hold(self, connection: Connection) -> None:
+        """Count it for whom it has shown to be by now. Raises `ConnectionRefused` as `check_limits`."""
+        names = holders(connection.access, connection.address)
+        self._need_room(self._limits.hold(connection, names))
+
+    def _need_room(self, full: str | None) -> None:
+        if full is not None:
+            self.over_limit += 1
+            kind, most = full.partition(":")[0], self._limits.most(full)
+            raise ConnectionRefused(
+                Close.TOO_MANY,
+                f"at most {most} connections for each {kind}: close some, or retry later",
+            )
+
+    def charge(self, connection: Connection, orders: int) -> None:
+        """For work that it asks for, to those for whom it is counted. Raises `ConnectionRefused` for too much."""
+        over = self._budgets.spend(connection.held, orders)
+        if over is not None:
+            self.over_limit += 1
+            kind = over.partition(":")[0]
+            rate = 60 * self.timing.order_rates()[kind]
+            raise ConnectionRefused(
+                Close.TOO_MANY,
+                f"at most {rate:g} orders a minute for each {kind}: retry later, ask for less",
+            )
+
     def forget(self, connection: Connection) -> None:
         """It is gone: end its subscriptions."""
         self.connections.pop(connection, None)
+        self._limits.release(connection)
         for name in list(connection.subscriptions):
             self.unsubscribe(connection, name)
 
@@ -242,6 +283,7 @@ class Hub:
             "lagging": sum(c.is_lagging for c in list(self.connections)),
             "lagged": self.lagged,
             "too_slow": self.too_slow,
+            "over_limit": self.over_limit,
             "is_draining": self.is_draining,
             "channel_layer": self.layer.health(),
             "position_check": self._check.health(),

@@ -4,6 +4,7 @@ The client's frames are checked strictly: a field that the protocol does not kno
 `version` would otherwise mean a snapshot without a word.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,8 @@ MAX_VERSION = 2**53 - 1  # what JavaScript can count
 MESSAGES_PER_SECOND = 50  # over time
 MESSAGE_BURST = 200  # at once
 ORDERS_FOR_A_MESSAGE = 20  # that are subscribed to count as one message more
+NAMED_REFUSALS = 20  # orders that one error names; who asks for no more at once hears of each
+BYTES_FOR_AN_ORDER = 48  # of a message: what the least that asks for an order takes
 BARE_PING = "ping"  # not JSON: for clients and proxies that know only this
 BARE_PONG = "pong"
 INTERNAL_ERROR = "internal error, reconnect"
@@ -191,12 +194,23 @@ class Synced(_Outgoing):
 
 
 class Error(_Outgoing):
-    """What was wrong. With `order` it concerns that order only; without, the socket is closed with `code` next."""
+    """What was wrong. With `order` it concerns that order only, with `orders` those and, where `count` says that they
+    are more, others of the same message; without either, the socket is closed with `code` next."""
 
     type: Literal["error"] = "error"
     code: int
     message: str
     order: Ref | None = None
+    orders: Annotated[list[Ref], Field(max_length=NAMED_REFUSALS)] | None = None
+    count: int | None = None
+
+
+def refusal(code: Close, refs: Sequence[str]) -> Error:
+    """One answer to many requests, or to one."""
+    if len(refs) == 1:
+        return Error(code=code, message=code.meaning, order=refs[0])
+    named = list(refs[:NAMED_REFUSALS])
+    return Error(code=code, message=code.meaning, orders=named, count=len(refs))
 
 
 class Draining(_Outgoing):

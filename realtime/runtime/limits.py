@@ -1,6 +1,6 @@
 """How long things may take, and how many there may be. Seconds, unless a name says otherwise.
 
-`settings.ORDERCAST_REALTIME`, a dict, changes single values; tests and benches do.
+`settings.ORDERCAST_REALTIME`, a dict, changes single values: the environment's, and those of tests and benches.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,21 @@ class Timing:
     max_age: float = 3_600.0  # then a socket is asked to come anew, ±10 %
     drain: float = 5.0  # the longest time over which sockets are sent away at a stop
     max_connections: int = 20_000  # in one process
+    per_grant: int = 50  # connections of one grant in one process
+    per_user: int = 500
+    per_address: int = 500
+    orders: float = (
+        1_000.0  # that a grant or user may ask for in a second; an address ten times as many
+    )
     direct: bool = True  # what is committed in this process goes straight to its own pages
+
+    def connections(self) -> dict[str, int]:
+        """How many each may hold, by the kind of its name."""
+        return {"grant": self.per_grant, "user": self.per_user, "address": self.per_address}
+
+    def order_rates(self) -> dict[str, float]:
+        """How many orders a second each may ask for, by the kind of its name."""
+        return {"grant": self.orders, "user": self.orders, "address": 10 * self.orders}
 
 
 def timing() -> Timing:

@@ -634,6 +634,51 @@ test("too many connections: it comes back later than ever else", async () => {
   assert.deepEqual([before, sockets.length], [1, 2]);
 });
 
+test("as long as there are too many, it stays away longer each time, and begins anew once it was let in", async () => {
+  await live();
+  const waits = [];
+  for (let turn = 0; turn < 6; turn++) {
+    const before = sockets.length;
+    sockets.at(-1).ends(4009);
+    await settled();
+    let waited = 0;
+    while (sockets.length === before) {
+      await pass(10_000);
+      waited += 10_000;
+    }
+    waits.push(waited);
+  }
+  assert.deepEqual(waits, [20_000, 40_000, 80_000, 160_000, 300_000, 300_000]);
+
+  sockets.at(-1).open();
+  sockets.at(-1).says(synced(1));
+  const before = sockets.length;
+  sockets.at(-1).ends(4009);
+  await settled();
+  await pass(20_000);
+  assert.equal(sockets.length, before + 1);
+});
+
+test("one answer may refuse several orders, and the others stay", async () => {
+  const first = await live();
+  const others = await Promise.all(["b", "c", "d"].map((each) => watch({ order: each.repeat(32) })));
+
+  sockets[0].says({ type: "error", code: 4003, message: "not yours", orders: [B, "c".repeat(32)], count: 2 });
+  await settled();
+
+  assert.deepEqual(others.map(({ status }) => status), ["stopped", "stopped", "connecting"]);
+  assert.equal(first.status, "live");
+  assert.equal(sockets.length, 1);
+});
+
+test("many orders are asked for in messages of twenty, so that each refused one is named", async () => {
+  await live();
+
+  await Promise.all(Array.from({ length: 45 }, (_, n) => watch({ order: n.toString(16).padStart(32, "0") })));
+
+  assert.deepEqual(sockets[0].sent.slice(1).map(({ subscribe }) => subscribe.length), [20, 20, 5]);
+});
+
 test("what is watched in one breath is asked for in one frame", async () => {
   await live();
 

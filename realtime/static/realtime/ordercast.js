@@ -10,7 +10,8 @@ const CLIMB_AFTER = [30_000, 600_000]; // ms on a lower rung before the top one 
 const SLEEP_AFTER = 60_000; // ms hidden
 const STREAMS_BY_SSE = 4; // a browser opens six connections to a host over HTTP/1.1
 const TAIL = 300; // events that the server gives at most
-const SUBSCRIBE_AT_ONCE = 100;
+const SUBSCRIBE_AT_ONCE = 20; // of no more, each that is refused is named
+const CROWDED = [20_000, 300_000]; // ms to stay away where there are too many, longer each time
 const EXPIRED = 4005;
 const TOO_MANY = 4009;
 const OURS = 1011;
@@ -108,6 +109,7 @@ class Line {
   #rung = 0;
   #failed = 0; // in a row on this rung
   #failures = 0; // in a row on all
+  #crowded = 0; // how often in a row there were too many
   #climbAfter = CLIMB_AFTER[0];
   #hasHadSocket = false;
   #isRunning = false;
@@ -181,7 +183,7 @@ class Line {
     const worked = (order) => {
       ended.worked = true;
       this.transport = rung;
-      this.#failures = this.#failed = this.tries = 0;
+      this.#failures = this.#failed = this.#crowded = this.tries = 0;
       this.#each((stream) => ((stream.tries = 0), become(stream, rung === "polling" ? "polling" : "live")), order);
     };
     try {
@@ -203,7 +205,7 @@ class Line {
     this.#each((each) => become(each, "reconnecting"));
     if (code === EXPIRED) this.#renewAll();
     if (wait !== undefined) return wait;
-    if (code === TOO_MANY) return BACKOFF[1] * (0.5 + Math.random());
+    if (code === TOO_MANY) return Math.min(CROWDED[0] * 2 ** this.#crowded++, CROWDED[1]) * (0.5 + Math.random());
     if (worked && this.#rung === 0) this.#hasHadSocket = true;
     if (!worked && why !== "offline" && code !== EXPIRED) this.#descend();
     return backoff(this.#failures++);
@@ -317,7 +319,9 @@ class Line {
         ping: () => this.#send({ type: "ping" }),
         synced: (frame) => (worked(frame.order), this.#deliver(frame)),
         event: (frame) => this.#deliver(frame),
-        error: ({ order, code }) => order && this.#each((stream) => this.#refuse(stream, code), order),
+        error: ({ order, orders = order ? [order] : [], code }) => {
+          for (const each of orders) this.#each((stream) => this.#refuse(stream, code), each);
+        },
         draining: ({ within_ms }) => (leaving = setTimeout(end, Math.random() * within_ms, { wait: 1 })),
       };
       socket.onopen = () => {
