@@ -1,5 +1,6 @@
 """All that is known of one order, for its page: each part bounded to the newest, each read by its index."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -31,8 +32,12 @@ def is_of_use(action: str, order: Order) -> bool:
     return True
 
 
-def all_that_is_known(order: Order) -> dict[str, Any]:
-    """The context of the template `admin/orders/order/change_form.html`."""
+def all_that_is_known(order: Order, may_see: Callable[[str], bool]) -> dict[str, Any]:
+    """The context of the template `admin/orders/order/change_form.html`.
+
+    `may_see` is asked for the permission of each table whose rows have pages of their own; what may not be seen is
+    None.
+    """
     spelled = money.spelling(order.currency)
     payments = list(order.payments.order_by("-pk"))
     events = OrderEvent.objects.filter(order=order).order_by("-version")[:SHOWN]
@@ -58,16 +63,28 @@ def all_that_is_known(order: Order) -> dict[str, Any]:
             {"row": check, "source": labels.source(check.source)}
             for check in checks.order_by("-checked_at")[:SHOWN]
         ],
-        "receipts": explain.receipts_about({p.pk: p.ref for p in payments}, SHOWN),
+        "receipts": explain.receipts_about({p.pk: p.ref for p in payments}, SHOWN)
+        if may_see("callbackreceipt")
+        else None,
         "refreshes": RefreshItem.objects.filter(order=order)
         .select_related("run")
-        .order_by("-pk")[:10],
-        "audit": [
-            {"row": entry, "source": labels.source(entry.source)}
-            for entry in AuditEntry.objects.filter(order=order.ref).order_by("-pk")[:SHOWN]
-        ],
+        .order_by("-pk")[:10]
+        if may_see("refreshrun")
+        else None,
+        "audit": _audit(order) if may_see("auditentry") else None,
         "shown": SHOWN,
     }
+
+
+def _audit(order: Order) -> list[dict[str, Any]]:
+    entries = AuditEntry.objects.filter(order=order.ref).order_by("-pk")[:SHOWN]
+    return [{"row": entry, "source": labels.source(entry.source)} for entry in entries]
+
+
+def title_of(order: Order) -> str:
+    """What the shop calls it."""
+    title = order.metadata.get("title", "")
+    return title if isinstance(title, str) else ""
 
 
 def _facts(order: Order, spelled: money.Spelling, payments: list[Payment]) -> dict[str, Any]:
@@ -83,6 +100,7 @@ def _facts(order: Order, spelled: money.Spelling, payments: list[Payment]) -> di
         "flags": [labels.flag(flag) for flag in order.flags],
         "page": page_url(order.ref),
         "rows": [
+            *([(_("title"), title_of(order))] if title_of(order) else []),
             *((name, spelled.write(amount)) for name, amount in amounts if amount),
             (_("created"), moment(order.created_at)),
             (_("last change"), moment(order.changed_at)),

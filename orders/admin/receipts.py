@@ -3,8 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +22,7 @@ from orders.admin.base import (
     link_to_payment,
     moment,
 )
+from orders.callbacks.dismiss import dismiss_receipt
 from orders.callbacks.replay import replay_receipt
 from orders.domain.cause import Cause
 from orders.domain.outcomes import Outcome
@@ -74,6 +78,25 @@ replay = action(
 )
 
 
+def _dismiss(receipt: CallbackReceipt, cause: Cause) -> list[Line]:
+    dismiss_receipt(receipt.pk, cause)
+    return [Line("success", _("Dismissed"))]
+
+
+dismiss = action(
+    Act(
+        name="dismiss",
+        title=_("Dismiss"),
+        says=_(
+            "Confirms that each callback was looked at and needs nothing more. It no longer counts as needing review; "
+            "what was received stays, and can still be replayed."
+        ),
+        permission="staff_change",
+        carry_out=on_each(_dismiss, "admin_dismiss", _ref_of),
+    )
+)
+
+
 @admin.register(CallbackReceipt)
 class CallbackReceiptAdmin(ReadOnlyAdmin):
     list_display = (
@@ -85,7 +108,7 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
     search_help_text = _(
         "The provider's full event ID, or a payment or order reference (its beginning is enough)"
     )
-    actions = (replay,)
+    actions = (replay, dismiss)
     readonly_fields = (
         "payment_link", "order_link", "outcome_badge", "headers_shown", "body_shown",
     )  # fmt: skip
@@ -110,9 +133,33 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         actions = self.get_actions(request) or {}
-        offered = [(name, each[2]) for name, each in actions.items() if each]
+        receipt = self.get_object(request, object_id)
+        needs_review = receipt is not None and receipt.needs_review
+        offered = [
+            (name, each[2])
+            for name, each in actions.items()
+            if each and (name != "dismiss" or needs_review)
+        ]
         context = {"offered": offered, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    def get_urls(self) -> list[Any]:
+        download = self.admin_site.admin_view(self.download)
+        return [
+            path("<int:pk>/body/", download, name="orders_callbackreceipt_body"),
+            *super().get_urls(),
+        ]
+
+    def download(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The body as it is stored, without secrets: for whoever has to find out what a provider meant."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        receipt = get_object_or_404(CallbackReceipt, pk=pk)
+        answer = HttpResponse(receipt.body, content_type="text/plain; charset=utf-8")
+        answer["Content-Disposition"] = (
+            f'attachment; filename="callback-{receipt.provider}-{pk}.txt"'
+        )
+        return answer
 
     @admin.display(description=_("event"))
     def short_id(self, receipt: CallbackReceipt) -> SafeString:
@@ -141,4 +188,9 @@ class CallbackReceiptAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("body"))
     def body_shown(self, receipt: CallbackReceipt) -> SafeString:
-        return folded(receipt.body, _("Raw, secrets removed"))
+        return format_html(
+            '{} <p><a href="{}">{}</a></p>',
+            folded(receipt.body, _("Raw, secrets removed")),
+            reverse("admin:orders_callbackreceipt_body", args=[receipt.pk]),
+            _("Download"),
+        )

@@ -3,14 +3,20 @@
 Each question is put by itself, so that each can use its own index: one condition with ORs would read whole tables.
 """
 
+import re
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
 
-from orders.models import CallbackReceipt, Order, Payment
+from orders.models import CallbackReceipt, Order, OrderSearch, Payment
 from orders.payments import registry
 
+_AMOUNT = re.compile(
+    r"(?:(?P<before>[A-Za-z]{3})|[^\w\s-]{1,2})?\s*(?P<number>\d+(?:[.,]\d{1,3})?)\s*"
+    r"(?:(?P<after>[A-Za-z]{3})|[^\w\s-]{1,2})?"
+)
 MOST = 500  # rows that one question may give
 
 
@@ -20,8 +26,8 @@ def clean(term: str) -> str:
 
 
 def orders_of(term: str) -> list[int]:
-    """By the beginning of the order's or a payment's reference, or in full by the provider's reference, the idempotency
-    key, the user's name, or the id of a provider's event."""
+    """By the beginning of the order's or a payment's reference; in full by the provider's reference, the idempotency
+    key, the user's name, or the id of a provider's event; or by words of the metadata and the amount."""
     # Their keys first: with a subquery, and in an order, the planner would rather walk every order there is.
     users = list(get_user_model().objects.filter(username=term).values_list("pk", flat=True))
     found: list[QuerySet[Any, Any]] = [
@@ -31,6 +37,7 @@ def orders_of(term: str) -> list[int]:
         Payment.objects.filter(_payment(term)).values_list("order_id"),
         Payment.objects.filter(_provider_ref(term)).values_list("order_id"),
         CallbackReceipt.objects.filter(_event(term)).values_list("payment__order_id"),
+        OrderSearch.objects.filter(words=_words(term)).order_by("-pk").values_list("pk"),
     ]
     return [pk for question in found for (pk,) in question[:MOST] if pk is not None]
 
@@ -54,6 +61,17 @@ def receipts_of(term: str) -> list[int]:
 
 def orders_by_ref(term: str) -> list[int]:
     return _keys(Order.objects.filter(ref__startswith=term.lower()))
+
+
+def _words(term: str) -> SearchQuery:
+    """Every word, or its beginning: `two cof` finds "Two bags of coffee". Amounts as people write them: `€12,50`."""
+    amount = _AMOUNT.fullmatch(term)
+    if amount:
+        term = f"{amount['number'].replace(',', '.')} {amount['before'] or amount['after'] or ''}"
+    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in term.split())
+    return SearchQuery(
+        " & ".join(f"'{word}':*" for word in quoted), config="simple", search_type="raw"
+    )
 
 
 def _payment(term: str) -> Q:

@@ -16,7 +16,7 @@ from orders.domain.cause import Cause
 from orders.domain.decisions import LIVE
 from orders.domain.errors import CannotCancel, IdempotencyConflict, IllegalMove, InvalidRequest
 from orders.domain.states import UNPAID, legal_moves
-from orders.journal import writer
+from orders.journal import search_index, writer
 from orders.models import JournalEpoch, Order, Payment, new_epoch
 from orders.payments.base import PaymentStatus
 from orders.schedule.profiles import PROFILES, Profile
@@ -53,6 +53,7 @@ def create_order(
     try:
         with transaction.atomic():
             writer.open_stream(order, event, cause)
+            search_index.add(order)
     except IntegrityError:
         # Two requests with one key met: the database let one through, and the other gets its order.
         if idempotency_key and (earlier := _made_before(scope, idempotency_key, digest)):

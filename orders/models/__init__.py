@@ -4,6 +4,7 @@ from orders.models.access import AuditEntry, Revocation
 from orders.models.order import EPOCH, JournalEpoch, Order, OrderEvent, new_epoch, new_ref
 from orders.models.payment import CallbackReceipt, Payment, PaymentCheck, Refund
 from orders.models.refresh import RefreshItem, RefreshRun
+from orders.models.search import OrderSearch
 
 __all__ = [
     "EPOCH",
@@ -12,6 +13,7 @@ __all__ = [
     "JournalEpoch",
     "Order",
     "OrderEvent",
+    "OrderSearch",
     "Payment",
     "PaymentCheck",
     "RefreshItem",

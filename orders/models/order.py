@@ -157,6 +157,9 @@ class Order(FSMModelMixin, models.Model):
                 name="order_key",  # support has the key, and not always its sender
                 condition=Q(idempotency_key__isnull=False),
             ),
+            BrinIndex(
+                fields=["created_at"], name="order_created", pages_per_range=16, autosummarize=True
+            ),
             models.Index(
                 fields=["expires_at"],
                 name="order_deadline",

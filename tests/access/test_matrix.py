@@ -77,6 +77,7 @@ POST /admin/orders/order/?accept_late_payment |  302  302  302  302  302  302  4
 POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 POST /admin/orders/callbackreceipt/?replay |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /admin/orders/callbackreceipt/?dismiss |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 GET  /admin/orders/refreshrun/      |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 GET  /admin/orders/auditentry/      |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 """

@@ -4,9 +4,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from orders.callbacks import quarantine
 from orders.models import AuditEntry, CallbackReceipt, OrderEvent, Payment
 from tests.builders import a_payment, an_order, an_order_that_is, journal_of, tell, types_of
-from tests.orders.deliveries import deliver
+from tests.orders.deliveries import deliver, message
 from tests.orders.staff import LIST, RECEIPTS, flagged, logged_in, run, seen, staff_with
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -166,3 +167,63 @@ def test_who_may_only_look_replays_nothing() -> None:
     replayed(clerk, receipt)
 
     assert not AuditEntry.objects.exists()
+
+
+def malformed() -> CallbackReceipt:
+    """Rightly signed, and read by nobody then."""
+    quarantine.keep("house", "no such status: 'new'", body=b'{"a": "\xff"}', headers={})
+    return CallbackReceipt.objects.get()
+
+
+def test_a_callback_that_was_looked_at_is_dismissed_with_a_reason(staff: Client) -> None:
+    receipt = malformed()
+
+    html = seen(run(staff, "dismiss", receipt, listing=RECEIPTS, confirm="1", reason="their typo"))
+
+    receipt.refresh_from_db()
+    assert "Dismissed" in html
+    assert not receipt.needs_review
+    assert receipt.detail == "no such status: 'new'; dismissed by rosa: their typo"
+    entry = AuditEntry.objects.get(action="admin_dismiss")
+    assert (entry.actor, entry.reason) == ("rosa", "their typo")
+
+
+def test_what_needs_no_review_is_not_dismissed(staff: Client) -> None:
+    receipt = malformed()
+    CallbackReceipt.objects.update(needs_review=False)
+
+    html = seen(run(staff, "dismiss", receipt, listing=RECEIPTS, confirm="1", reason="again"))
+
+    assert "does not need review" in html
+
+
+def test_the_body_of_a_callback_is_downloaded_by_those_who_may_see_it(staff: Client) -> None:
+    receipt = malformed()
+    address = f"{RECEIPTS}{receipt.pk}/body/"
+
+    answer = staff.get(address)
+
+    assert answer.content.decode() == receipt.body
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer["Content-Disposition"].startswith("attachment; ")
+    assert staff_with("view_order").get(address).status_code == 403
+    assert address in staff.get(f"{RECEIPTS}{receipt.pk}/change/").content.decode()
+
+
+def test_one_that_could_not_be_read_is_replayed_once_it_can_be(staff: Client) -> None:
+    """As after a deploy: kept as malformed by a version that did not know it."""
+    payment = a_payment(an_order(), "pending", provider_ref="pay_later")
+    body = message(payment, "captured")
+    quarantine.keep("house", "unknown to the version before", body=body, headers={})
+    receipt = CallbackReceipt.objects.get()
+
+    html = replayed(staff, receipt)
+
+    receipt.refresh_from_db()
+    payment.order.refresh_from_db()
+    assert "New information, applied" in html
+    assert (receipt.outcome, receipt.needs_review, payment.order.state) == (
+        "applied",
+        False,
+        "paid",
+    )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.models import Model
 from django.test import Client
@@ -27,7 +27,7 @@ from orders.models import (
 )
 from orders.support import labels
 from tests.builders import a_payment, an_order, an_order_that_is, journal_of
-from tests.orders.staff import LIST, begun, flagged, logged_in, refreshed, seen
+from tests.orders.staff import LIST, begun, flagged, logged_in, refreshed, seen, staff_with
 from tests.sandbox import SandboxProcess
 from tests.workers.conftest import provider, provider_process
 
@@ -51,7 +51,7 @@ def test_the_list_shows_state_amount_flags_and_checks(staff: Client) -> None:
 
     html = seen(staff.get(LIST).content.decode())
 
-    assert f"{order.ref[:8]}… Awaiting payment €10.00 Mismatch" in html
+    assert f"{order.ref[:8]}… Mismatch Awaiting payment €10.00" in html
     assert "– overdue" in html
 
 
@@ -73,6 +73,70 @@ def test_any_reference_finds_the_order(staff: Client, term: str) -> None:
     assert order.ref[:8] in html
     assert f">{other.ref[:8]}" not in html
     assert f'value="{order.pk}"' in html
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "Zwei",
+        "kaffee",
+        "kaf zwe",
+        "R-2026/0042",
+        "778899",
+        "12.50",
+        "€12,50",
+        "12,50 EUR",
+        "EUR 12.50",
+    ],
+)
+def test_what_the_shop_wrote_on_it_finds_the_order(staff: Client, term: str) -> None:
+    metadata = {"title": "Zwei Tüten Kaffee", "number": "R-2026/0042", "basket": {"id": 778899}}
+    order = an_order(total=1_250, metadata=metadata)
+    other = an_order(total=1_251, metadata={"title": "Tea", "number": "R-2026/0043"})
+
+    html = staff.get(LIST, {"q": term}).content.decode()
+
+    assert order.ref[:8] in html
+    assert "Zwei Tüten Kaffee" in html
+    assert f">{other.ref[:8]}" not in html
+
+
+@pytest.mark.parametrize("term", ["' & ''", "\\", "):*", "& | !", "':*"])
+def test_a_search_is_words_and_no_query_language(staff: Client, term: str) -> None:
+    an_order()
+
+    assert staff.get(LIST, {"q": term}).status_code == 200
+
+
+def test_the_list_is_narrowed_to_when_orders_were_made(staff: Client) -> None:
+    new, old = an_order(), an_order()
+    Order.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=20))
+
+    def shown(created: str) -> set[str]:
+        html = staff.get(LIST, {"created": created}).content.decode()
+        return {order.ref for order in (new, old) if order.ref[:8] in html}
+
+    assert [shown(each) for each in ("today", "7", "30", "nonsense")] == [
+        {new.ref},
+        {new.ref},
+        {new.ref, old.ref},
+        {new.ref, old.ref},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("permission", "part"),
+    [("view_auditentry", "oc-audit"), ("view_callbackreceipt", "oc-receipts")],
+)
+def test_an_orders_page_shows_no_table_that_one_may_not_see(permission: str, part: str) -> None:
+    order = an_order()
+    address = f"{LIST}{order.pk}/change/"
+    looker = staff_with("view_order")
+
+    assert part not in looker.get(address).content.decode()
+    user = User.objects.get(username="clerk")
+    user.user_permissions.add(Permission.objects.get(codename=permission))
+    assert part in logged_in(user).get(address).content.decode()
 
 
 def test_nonsense_finds_nothing_and_breaks_nothing(staff: Client) -> None:
