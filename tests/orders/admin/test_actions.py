@@ -5,7 +5,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from orders.callbacks import quarantine
+from orders.domain.outcomes import Outcome
 from orders.models import AuditEntry, CallbackReceipt, OrderEvent, Payment
+from orders.support import labels
 from tests.builders import a_payment, an_order, an_order_that_is, journal_of, tell, types_of
 from tests.orders.deliveries import deliver, message
 from tests.orders.staff import LIST, RECEIPTS, flagged, logged_in, run, seen, staff_with
@@ -221,7 +223,7 @@ def test_one_that_could_not_be_read_is_replayed_once_it_can_be(staff: Client) ->
 
     receipt.refresh_from_db()
     payment.order.refresh_from_db()
-    assert "New information, applied" in html
+    assert f"Invalid data → {labels.of(Outcome.APPLIED)}" in html
     assert (receipt.outcome, receipt.needs_review, payment.order.state) == (
         "applied",
         False,
