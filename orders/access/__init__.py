@@ -26,6 +26,7 @@ from orders.access.tokens import (
     issue_grant,
     issue_service_token,
     issue_user_token,
+    narrowed,
     read_token,
 )
 from orders.access.visibility import still_seen, visible_refs, visible_to
@@ -45,6 +46,7 @@ __all__ = [
     "issue_service_token",
     "issue_user_token",
     "lapsed",
+    "narrowed",
     "of_session",
     "read_grant",
     "read_token",

@@ -43,7 +43,7 @@ def key_id(secret: str) -> str:
 
 def signing() -> tuple[str, str]:
     """The secret that signs what we issue, and its name."""
-    secret = _secrets()[0]
+    secret = secrets()[0]
     return secret, key_id(secret)
 
 
@@ -52,7 +52,7 @@ def verifying(header: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
     named = header.get("kid", "")
     algorithm = header.get("alg")
     if algorithm == OURS:
-        for secret in _secrets():
+        for secret in secrets():
             if named in {"", key_id(secret)}:
                 yield secret, OURS
     elif algorithm in ALGORITHMS and settings.ORDERCAST_TOKEN_JWKS and isinstance(named, str):
@@ -61,5 +61,6 @@ def verifying(header: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
             yield key.key, str(key.algorithm_name)
 
 
-def _secrets() -> list[str]:
+def secrets() -> list[str]:
+    """Ours, the one that signs first."""
     return settings.ORDERCAST_TOKEN_KEYS or [settings.SECRET_KEY]

@@ -44,12 +44,12 @@ def authenticate(token: str) -> Credentials:
     return credentials
 
 
-def read_grant(token: str) -> frozenset[str]:
-    """The refs that the grant lets its bearer see. Raises `TokenExpired`, `TokenRevoked`, `BadToken`."""
+def read_grant(token: str) -> Credentials:
+    """What the grant lets its bearer see (`refs`). Raises `TokenExpired`, `TokenRevoked`, `BadToken`."""
     credentials = authenticate(token)
     if credentials.kind is not Kind.GRANT:
         raise BadToken("the token is no grant")
-    return credentials.refs
+    return credentials
 
 
 def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:

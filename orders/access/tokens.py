@@ -47,6 +47,15 @@ def issue_grant(refs: Iterable[str], lifetime: timedelta = GRANT_LIFETIME) -> st
     return _issue({"orders": sorted(refs)}, lifetime)
 
 
+def narrowed(grant: Credentials, ref: str) -> str:
+    """The same grant for one of its orders alone: it expires, and is revoked, with the whole one."""
+    said: dict[str, Any] = {"aud": AUDIENCE, "orders": [ref], "jti": grant.token_id}
+    for name, at in (("iat", grant.issued_at), ("exp", grant.expires_at)):
+        if at is not None:
+            said[name] = at.timestamp()
+    return _signed(said)
+
+
 def issue_user_token(user: "AbstractUser", lifetime: timedelta = USER_LIFETIME) -> str:
     """A token that speaks for a Django user, until `lifetime` is over or the password changes."""
     return _issue({"kind": "user", "sub": str(user.pk), "pwm": password_mark(user)}, lifetime)
@@ -64,7 +73,6 @@ def issue_service_token(
 
 def _issue(claims: dict[str, Any], lifetime: timedelta) -> str:
     now = clock.now()
-    secret, key_id = keys.signing()
     claims |= {
         "aud": AUDIENCE,
         # Not rounded: what is issued just after a revocation is good, and what was just before is not.
@@ -72,6 +80,11 @@ def _issue(claims: dict[str, Any], lifetime: timedelta) -> str:
         "exp": (now + lifetime).timestamp(),
         "jti": secrets.token_urlsafe(9),
     }
+    return _signed(claims)
+
+
+def _signed(claims: dict[str, Any]) -> str:
+    secret, key_id = keys.signing()
     return jwt.encode(claims, secret, algorithm=keys.OURS, headers={"kid": key_id})
 
 

@@ -4,7 +4,7 @@ Staff permissions are read as scopes: `view_order` as `orders:read`, `change_ord
 `payments:write`, `refresh_order` as `refresh`. A customer may look at their own orders, and change none here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 
 from orders import access
-from orders.access import Kind, Scope
+from orders.access import Credentials, Kind, Scope, grant_cookie
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderNotFound
 from orders.models import Order
@@ -45,7 +45,7 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """`actor` is what the journal notes. `refs` are the orders that a grant names."""
+    """`actor` is what the journal notes. `refs`: the orders that a grant names, also beside a log-in."""
 
     actor: str
     source: Source
@@ -87,10 +87,10 @@ class Principal:
 
     def _orders(self, ref: str) -> QuerySet[Order]:
         # The condition stands in the query: what is not found there costs the same, whether it is or is not.
-        if self.kind is Kind.SERVICE or Scope.READ_ORDERS in self.scopes:
+        if self.kind is Kind.SERVICE or Scope.READ_ORDERS in self.scopes or ref in self.refs:
             return Order.objects.all()
         if self.kind is Kind.GRANT:
-            return Order.objects.all() if ref in self.refs else Order.objects.none()
+            return Order.objects.none()
         return Order.objects.filter(customer_id=self.customer_id)
 
 
@@ -113,13 +113,7 @@ def of_token(token: str) -> Principal:
     credentials = access.authenticate(token)
     match credentials.kind:
         case Kind.GRANT:
-            return Principal(
-                actor="guest",
-                source=Source.API,
-                kind=Kind.GRANT,
-                client=f"grant:{credentials.token_id or hash(credentials.refs)}",
-                refs=credentials.refs,
-            )
+            return _of_grant(credentials)
         case Kind.SERVICE:
             return Principal(
                 actor=credentials.subject,
@@ -135,6 +129,16 @@ def of_token(token: str) -> Principal:
     return of_user(user, Kind.USER)
 
 
+def _of_grant(grant: Credentials) -> Principal:
+    return Principal(
+        actor="guest",
+        source=Source.API,
+        kind=Kind.GRANT,
+        client=f"grant:{grant.token_id or hash(grant.refs)}",
+        refs=grant.refs,
+    )
+
+
 class Bearer(HttpBearer):
     """`Authorization: Bearer …` with a service token, a user token or a grant."""
 
@@ -148,16 +152,37 @@ class Bearer(HttpBearer):
         return principal
 
 
-class Session(APIKeyCookie):
-    """A Django session; ninja checks the CSRF token of whatever writes."""
-
-    param_name = "sessionid"
+class _Cookie(APIKeyCookie):
+    """A cookie; ninja checks the CSRF token of whatever writes."""
 
     def _get_key(self, request: HttpRequest) -> str | None:
-        # Without a session there is nothing to forge, and the answer is "log in", not "CSRF".
+        # Without the cookie there is nothing to forge, and the answer is "log in", not "CSRF".
         if self.param_name not in request.COOKIES:
             return None
         return super()._get_key(request)
+
+
+class GrantCookie(_Cookie):
+    """What an order's page has exchanged the grant in its address for. Beside a log-in it counts as well: `Session`."""
+
+    param_name = grant_cookie.API
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Principal | None:
+        if not key or request.user.is_authenticated:
+            return None
+        try:
+            principal = _of_grant(access.read_grant(key))
+        except access.BadToken:
+            rate_limits.admit(LimitScope.ANONYMOUS, rate_limits.client(request.META["REMOTE_ADDR"]))
+            raise
+        rate_limits.admit(LimitScope.API, principal.client)
+        return principal
+
+
+class Session(_Cookie):
+    """A Django session."""
+
+    param_name = "sessionid"
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Principal | None:
         del key
@@ -166,6 +191,15 @@ class Session(APIKeyCookie):
             # The last of the ways in: whoever comes this far has shown nothing.
             rate_limits.admit(LimitScope.ANONYMOUS, rate_limits.client(request.META["REMOTE_ADDR"]))
             return None
-        principal = of_user(user, Kind.SESSION)
+        principal = replace(of_user(user, Kind.SESSION), refs=_granted(request))
         rate_limits.admit(LimitScope.API, principal.client)
         return principal
+
+
+def _granted(request: HttpRequest) -> frozenset[str]:
+    """The orders that the browser may show beside those of who is logged in."""
+    token = grant_cookie.in_cookies(request.COOKIES)
+    try:
+        return access.read_grant(token).refs if token else frozenset()
+    except access.BadToken:
+        return frozenset()

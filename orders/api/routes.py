@@ -12,7 +12,7 @@ from pydantic import StringConstraints
 from orders import access
 from orders.access import Scope
 from orders.api import why
-from orders.api.authentication import Bearer, Forbidden, Principal, Session
+from orders.api.authentication import Bearer, Forbidden, GrantCookie, Principal, Session
 from orders.api.problems import problem, unavailable
 from orders.api.schemas import (
     EventsOut,
@@ -54,7 +54,7 @@ api = StrictAPI(
     version="1",
     description="Orders whose state is what the payment provider says it is, and pages that show it at once. "
     "Amounts are integers in minor units. Errors are `application/problem+json` with a stable `code`.",
-    auth=[Bearer(), Session()],
+    auth=[Bearer(), GrantCookie(), Session()],
     urls_namespace="api",
 )
 api.add_router("", why.router)

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.urls import reverse
 
 from orders import clock
-from orders.access import issue_grant
+from orders.access import Credentials, return_codes
 from orders.access.links import page_url
 from orders.commands import lifecycle
 from orders.commands.snapshots import apply_snapshot
@@ -38,15 +38,18 @@ def start_payment(
     cause: Cause,
     provider: str | None = None,
     return_url: str = "",
+    grant: Credentials | None = None,
     idempotency_key: str | None = None,
 ) -> Payment:
     """Begin an attempt to pay the order; the same key gives the attempt that it began before.
+
+    Without a `return_url` the checkout leads back to the order's page, by a one-time code for what `grant` shows.
 
     In mode "sync" the provider is asked to settle within the call. Where it cannot answer, the payment stays as
     intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `IdempotencyConflict`,
     `NotOffered`, `ProviderRefused`.
     """
-    payment, is_new = _intend_payment(ref, mode, provider, return_url, idempotency_key)
+    payment, is_new = _intend_payment(ref, mode, provider, return_url, grant, idempotency_key)
     if not is_new:
         return payment
     try:
@@ -72,7 +75,12 @@ def let_the_database_go() -> None:
 
 @transaction.atomic
 def _intend_payment(
-    ref: str, mode: str, provider: str | None, return_url: str, key: str | None
+    ref: str,
+    mode: str,
+    provider: str | None,
+    return_url: str,
+    grant: Credentials | None,
+    key: str | None,
 ) -> tuple[Payment, bool]:
     order = Order.objects.locked(ref)
     if key and (earlier := order.payments.filter(idempotency_key=key).first()):
@@ -92,13 +100,14 @@ def _intend_payment(
         provider=name,
         mode=mode,
         idempotency_key=key,
-        # Written down, since a create that is repeated must be the same to the letter, and each grant is another.
-        return_url=return_url or page_url(ref, issue_grant([ref])),
+        return_url=return_url or page_url(ref),
         amount=order.total - max(0, order.captured - order.refunded),
         currency=order.currency,
     )
     checks.schedule(payment, clock.now())
     payment.save(force_insert=True)
+    if not return_url:
+        return_codes.issue(payment, grant)
     return payment, True
 
 
@@ -108,7 +117,7 @@ def create_request(payment: Payment) -> base.CreatePayment:
         merchant_ref=payment.ref,
         amount=payment.amount,
         currency=payment.currency,
-        return_url=payment.return_url,
+        return_url=return_codes.return_url(payment),
         callback_url=home + reverse("callback", args=[payment.provider]),
         confirm=payment.mode == Payment.Mode.SYNC,
         description=f"Order {payment.order.ref[:8]}",

@@ -4,6 +4,7 @@ from orders.models.access import AuditEntry, Revocation
 from orders.models.order import EPOCH, JournalEpoch, Order, OrderEvent, new_epoch, new_ref
 from orders.models.payment import CallbackReceipt, Payment, PaymentCheck, Refund
 from orders.models.refresh import RefreshItem, RefreshRun
+from orders.models.return_code import ReturnCode
 from orders.models.search import OrderSearch
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "RefreshItem",
     "RefreshRun",
     "Refund",
+    "ReturnCode",
     "Revocation",
     "new_epoch",
     "new_ref",

@@ -13,7 +13,7 @@ GONE = "[redacted]"
 
 _NAMES = (
     "authorization|proxy-authorization|cookie|set-cookie|password|passwd|passphrase|secret|client_secret|"
-    "api[_-]?key|access[_-]?token|refresh[_-]?token|id[_-]?token|token|grant|private[_-]?key|sessionid|csrftoken|"
+    "api[_-]?key|access[_-]?token|refresh[_-]?token|id[_-]?token|token|grant|return_code|private[_-]?key|sessionid|csrftoken|"
     "cvv2?|cvc2?|csc|card[_-]?number|cardnumber|card[_-]?no|pan|track[12]?|pin|iban|account[_-]?number"
 )
 # A member of a JSON object, whatever its value is of text or number.

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http import parse_cookie
 
 from orders import access
-from orders.access import Credentials, Kind, Lapse, Scope
+from orders.access import Credentials, Kind, Lapse, Scope, grant_cookie
 from orders.security import rate_limits
 from realtime.access import origins, sessions
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
@@ -66,6 +66,19 @@ class Access:
         if self.session_key or any(each.kind is not Kind.GRANT for each in self.credentials):
             return None
         return frozenset().union(*(each.refs for each in self.credentials))
+
+    def add_cookies(self, cookies: Mapping[str, str]) -> None:
+        """A session, and what a grant in an address was exchanged for. Raises `Denied` where that is all there is,
+        and it is no good: a stale cookie keeps nobody out who has shown something else."""
+        self.session_key = cookies.get(settings.SESSION_COOKIE_NAME) or None
+        token = grant_cookie.in_cookies(cookies)
+        if not token:
+            return
+        try:
+            self.add(token)
+        except Denied:
+            if self.is_empty:
+                raise
 
     async def visible(self, refs: Iterable[str]) -> set[str]:
         """Which of `refs` may be seen. Of those that a service or a grant names, also ones that do not exist:
@@ -133,7 +146,7 @@ def _holder(credentials: Credentials) -> str:
 
 def access_of(scope: Mapping[str, Any]) -> Access:
     """What the handshake or request brings along: `?token=`, `Authorization: Bearer`, the subprotocol `bearer.<token>`,
-    a session. Raises `Denied`.
+    a session, the cookie that a grant was exchanged for. Raises `Denied`.
 
     A page of another site may bring a token, but never rides on its visitor's cookies.
     """
@@ -159,8 +172,7 @@ def access_in(
     for token in tokens:
         found.add(token)
     if b"cookie" in headers and origins.is_own(headers):
-        cookies = parse_cookie(headers[b"cookie"])
-        found.session_key = cookies.get(settings.SESSION_COOKIE_NAME) or None
+        found.add_cookies(parse_cookie(headers[b"cookie"]))
     return found
 
 

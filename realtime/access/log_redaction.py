@@ -3,7 +3,7 @@
 import logging
 import re
 
-_SECRET = re.compile(r"((?:token|grant)=)[^&\s\"']++", re.IGNORECASE)
+_SECRET = re.compile(r"((?:token|grant|return_code)=)[^&\s\"']++", re.IGNORECASE)
 _HANDSHAKE = '%s - "WebSocket %s"'  # how uvicorn begins a line about one, accepted or refused
 
 
@@ -12,7 +12,8 @@ def redacted(text: str) -> str:
 
 
 class RedactTokens(logging.Filter):
-    """Lets every record through, without the queries of handshakes, and without the values of `token` and `grant`."""
+    """Lets every record through, without the queries of handshakes, and without the values of `token`, `grant` and
+    `return_code`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

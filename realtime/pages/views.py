@@ -15,9 +15,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from orders import access
+from orders.access import return_codes
 from orders.access.links import page_url
 from orders.commands import provider_calls
 from orders.domain import money
@@ -29,8 +30,8 @@ from orders.journal import queries
 from orders.models import Order, Payment
 from orders.payments.base import PaymentStatus
 from orders.security import audit
-from realtime.pages import order_view, payment_receipt, texts
-from realtime.pubsub import names
+from realtime.access import origins
+from realtime.pages import entry, order_view, payment_receipt, texts
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 
@@ -78,85 +79,96 @@ def _row(order: Order) -> dict[str, Any]:
     }
 
 
+@csrf_exempt  # `_pay_form` asks for the token
 @require_http_methods(["GET", "HEAD", "POST"])
 def order(request: HttpRequest, ref: str) -> HttpResponse:
     """One order, for its customer, staff with the permission, or whoever has its grant; POST begins to pay.
 
     An unknown order, one that is not yours and a bad grant look the same.
     """
-    grant = request.GET.get("grant", "")
-    found, has_run_out = _visible(request, ref, grant)
-    if found is None:
-        return _page(request, "no_order", {"has_run_out": has_run_out}, status=404)
     if request.method == "POST":
-        return _pay(request, found, grant)
+        return _pay_form(request, ref) if _is_from_us(request) else _back_by_post(request)
+    if (entered := entry.exchange(request, ref)) is not None:
+        return entered
+    found = _visible(request, ref)
+    if found is None:
+        return _not_shown(request)
     view = order_view.of(found)
-    page = {**view.for_browser(), "grant": grant}
-    context = {"view": view, "page": page, "receipt": _with(grant, "receipt", ref)}
+    context = {"view": view, "page": view.for_browser(), "receipt": reverse("receipt", args=[ref])}
     return _page(request, "order", context)
 
 
 @require_safe
 def receipt(request: HttpRequest, ref: str) -> HttpResponse:
     """What came and what went back, for printing; to the order itself as long as no money has come."""
-    grant = request.GET.get("grant", "")
-    found, has_run_out = _visible(request, ref, grant)
+    if (entered := entry.exchange(request, ref)) is not None:
+        return entered
+    found = _visible(request, ref)
     if found is None:
-        return _page(request, "no_order", {"has_run_out": has_run_out}, status=404)
-    back = _with(grant, "order", ref)
+        return _not_shown(request)
+    back = reverse("order", args=[ref])
     view = payment_receipt.of(found)
     if view is None:
         return redirect(back)
     return _page(request, "receipt", {"receipt": view, "back": back})
 
 
-def _with(grant: str, name: str, ref: str) -> str:
-    """The page's address, with the grant if there is one."""
-    query = f"?{urlencode({'grant': grant})}" if grant else ""
-    return f"{reverse(name, args=[ref])}{query}"
+def _visible(request: HttpRequest, ref: str) -> Order | None:
+    """The order if it may be seen: by whoever is logged in, or by a grant."""
+    return Order.objects.filter(ref=ref).first() if entry.may_see(request, ref) else None
 
 
-def _visible(request: HttpRequest, ref: str, grant: str) -> tuple[Order | None, bool]:
-    """The order if it may be seen, and whether the link to it has run out."""
-    if not names.is_ref(ref):
-        return None, False
-    may_see = bool(access.visible_refs(request.user, [ref]))
-    has_run_out = False
-    if grant and not may_see:
-        try:
-            may_see = ref in access.read_grant(grant)
-        except access.TokenExpired:
-            has_run_out = True
-        except access.BadToken:
-            pass
-    found = Order.objects.filter(ref=ref).first() if may_see else None
-    return found, has_run_out
+def _is_from_us(request: HttpRequest) -> bool:
+    shown = {b"host": request.headers.get("Host", "")}
+    if (origin := request.headers.get("Origin")) is not None:
+        shown[b"origin"] = origin
+    return origins.is_own(shown)
 
 
-def _pay(request: HttpRequest, order: Order, grant: str) -> HttpResponse:
+def _back_by_post(request: HttpRequest) -> HttpResponse:
+    """Some providers' checkouts send their customers back by POST; what they post is none of our business."""
+    return HttpResponseRedirect(request.get_full_path(), status=303)
+
+
+@csrf_protect
+def _pay_form(request: HttpRequest, ref: str) -> HttpResponse:
+    found = _visible(request, ref)
+    if found is None:
+        return _not_shown(request)
+    return entry.keep(request, ref, _pay(request, found))
+
+
+def _not_shown(request: HttpRequest) -> HttpResponse:
+    """A stranger's page, with what its address says of the way that led here."""
+    return _page(request, "no_order", {"link": entry.link(request)}, status=404)
+
+
+def _pay(request: HttpRequest, order: Order) -> HttpResponse:
     """On to the open payment's checkout, or to that of a new payment; back to the page where there is none."""
-    here = request.get_full_path()
+    here = reverse("order", args=[order.ref])
     if order.state not in UNPAID or order.is_cancelling:
         return redirect(here)  # it has moved on meanwhile; the page says where to
     attempts = order.payments.order_by("-pk")
     payment = attempts.filter(status__in=LIVE).first()
     if payment is None:
         try:
-            payment = _begin(request, order, attempts.first(), grant)
+            payment = _begin(request, order, attempts.first())
         except IllegalMove:
             return redirect(here)
         except ProviderRefused:
             messages.error(request, _("This payment could not be started. Please try again later."))
             return redirect(here)
     if payment.status == PaymentStatus.PENDING and payment.checkout_url:
+        return_codes.extend(payment)
         return HttpResponseRedirect(payment.checkout_url)
     messages.info(request, _("Your payment is being prepared. Please try again in a few seconds."))
     return redirect(here)
 
 
-def _begin(request: HttpRequest, order: Order, latest: Payment | None, grant: str) -> Payment:
+def _begin(request: HttpRequest, order: Order, latest: Payment | None) -> Payment:
     # Two presses of one button, or one in each of two tabs, follow the same attempt: they get the same new one.
     key = f"page-after-{latest.pk if latest else 0}"
+    grant = entry.grant_for(request, order.ref)
     source = Source.STAFF if request.user.is_staff else Source.API
     cause = Cause(source, request.user.get_username() or "guest", "order page")
     with audit.write("payment.start", cause, order.ref):
@@ -164,7 +176,9 @@ def _begin(request: HttpRequest, order: Order, latest: Payment | None, grant: st
             order.ref,
             mode=Payment.Mode.CALLBACK,
             cause=cause,
-            return_url=page_url(order.ref, grant),
+            # Who is logged in comes back as such.
+            return_url="" if grant else page_url(order.ref),
+            grant=grant,
             idempotency_key=key,
         )
 
@@ -198,6 +212,8 @@ class LogIn(LoginView):
 def _guarded(answer: Answer) -> Answer:
     answer["Content-Security-Policy"] = _POLICY
     answer["Cache-Control"] = "private, no-cache"
-    answer["Referrer-Policy"] = "same-origin"  # a page's address may hold a grant
+    answer["Referrer-Policy"] = (
+        "same-origin"  # not "no-referrer": CSRF is checked by the origin that this names
+    )
     answer["X-Robots-Tag"] = "noindex"
     return answer

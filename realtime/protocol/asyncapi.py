@@ -12,6 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from orders.access import grant_cookie
 from orders.domain import events
 from orders.journal import queries
 from realtime.protocol import messages
@@ -212,7 +213,7 @@ _SECURITY: dict[str, Json] = {
         "type": "httpApiKey",
         "in": "query",
         "name": "token",
-        "description": "The same, for those who cannot set headers; it is kept out of our logs.",
+        "description": "The same, for clients with no other way: ours never use it. It is kept out of our logs.",
     },
     "subprotocol": {
         "type": "httpApiKey",
@@ -225,5 +226,12 @@ _SECURITY: dict[str, Json] = {
         "in": "cookie",
         "name": settings.SESSION_COOKIE_NAME,
         "description": "A customer who has logged in. Not from pages of other sites.",
+    },
+    "grant": {
+        "type": "httpApiKey",
+        "in": "cookie",
+        "name": grant_cookie.SOCKET,
+        "description": "What an order's page has exchanged the grant in its address for; sent to that order's own "
+        "socket alone. Not from pages of other sites.",
     },
 }

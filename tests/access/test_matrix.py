@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from orders import access
-from orders.access import Scope, revocation
+from orders.access import Scope, grant_cookie, revocation
 from orders.models import AuditEntry, Order
 from realtime import routing
 from realtime.pubsub import publisher
@@ -29,57 +29,57 @@ from tests.builders import an_order
 from tests.realtime.serving import Server
 
 WHO = (
-    "anonymous", "customer", "other", "guest", "expired", "revoked", "staff", "looker", "manager",
+    "anonymous", "customer", "other", "guest", "opened", "expired", "revoked", "staff", "looker", "manager",
     "orders:write", "orders:read", "payments:write", "refresh",
 )  # fmt: skip
 
-#                                anon cust othr gues expi revo staf look mana |  o:w  o:r  p:w  ref
+#                                anon cust othr gues open expi revo staf look mana |  o:w  o:r  p:w  ref
 MATRIX = """
-POST /api/orders               |  401  403  403  403  401  401  403  403  201 |  201  403  403  403
-GET  /api/orders/REF           |  401  200  404  200  401  401  404  200  200 |  403  200  403  403
-GET  /api/orders/REF/events    |  401  200  404  200  401  401  404  200  200 |  403  200  403  403
-GET  /api/orders/REF/why       |  401  403  403  403  401  401  403  200  200 |  403  200  403  403
-POST /api/orders/REF/payments  |  401  403  403  403  401  401  403  403  202 |  403  403  202  403
-POST /api/orders/REF/cancel    |  401  403  403  403  401  401  403  403  200 |  200  403  403  403
-POST /api/orders/REF/refunds   |  401  403  403  403  401  401  403  403  409 |  403  403  409  403
-POST /api/orders/REF/refresh   |  401  403  403  403  401  401  403  403  200 |  403  403  403  200
-GET  /api/orders/REF/stream    |  401  200  404  200  401  404  404  200  200 |  404  200  404  404
-WS   /ws/orders/REF/           | 4001  101 4003  101 4005 4003 4003  101  101 | 4003  101 4003 4003
-WS   /ws/orders/               | 4001  101 4003  101 4005 4003 4003  101  101 | 4003  101 4003 4003
-GET  /api/docs                 |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /api/openapi.json         |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /api/asyncapi.json        |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /                         |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /login/                   |  200  302  302  200  200  200  302  302  302 |  200  200  200  200
-GET  /orders/                  |  302  200  200  302  302  302  200  200  200 |  302  302  302  302
-GET  /orders/REF/              |  404  200  404  200  404  404  404  200  200 |  404  404  404  404
-POST /orders/REF/              |  404  302  404  302  404  404  404  302  302 |  404  404  404  404
-GET  /orders/REF/receipt/      |  404  302  404  302  404  404  404  302  302 |  404  404  404  404
-POST /language/                |  302  302  302  302  302  302  302  302  302 |  302  302  302  302
-GET  /favicon.ico              |  302  302  302  302  302  302  302  302  302 |  302  302  302  302
-GET  /board/                   |  302  403  403  302  302  302  403  200  200 |  302  302  302  302
-GET  /board/stream             |  401  401  401  401  401  401  401  200  200 |  401  401  401  401
-GET  /api/words                |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /embed/                   |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /demo/                    |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-POST /demo/new/                |  302  302  302  302  302  302  302  302  302 |  302  302  302  302
-GET  /demo/REF/                |  404  404  404  404  404  404  404  404  404 |  404  404  404  404
-POST /callbacks/house/         |  400  400  400  400  400  400  400  400  400 |  400  400  400  400
-POST /callbacks/house          |  400  400  400  400  400  400  400  400  400 |  400  400  400  400
-GET  /health/live              |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /health/ready             |  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /admin/orders/order/      |  302  302  302  302  302  302  403  200  200 |  302  302  302  302
-GET  /admin/orders/order/PK/change/ |  302  302  302  302  302  302  403  200  200 |  302  302  302  302
-POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  403  403  303 |  302  302  302  302
-POST /admin/orders/order/?flag          |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-POST /admin/orders/order/?accept_late_payment |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
-POST /admin/orders/callbackreceipt/?replay |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
-POST /admin/orders/callbackreceipt/?dismiss |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
-GET  /admin/orders/refreshrun/      |  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-GET  /admin/orders/auditentry/      |  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /api/orders               |  401  403  403  403  403  401  401  403  403  201 |  201  403  403  403
+GET  /api/orders/REF           |  401  200  404  200  200  401  401  404  200  200 |  403  200  403  403
+GET  /api/orders/REF/events    |  401  200  404  200  200  401  401  404  200  200 |  403  200  403  403
+GET  /api/orders/REF/why       |  401  403  403  403  403  401  401  403  200  200 |  403  200  403  403
+POST /api/orders/REF/payments  |  401  403  403  403  403  401  401  403  403  202 |  403  403  202  403
+POST /api/orders/REF/cancel    |  401  403  403  403  403  401  401  403  403  200 |  200  403  403  403
+POST /api/orders/REF/refunds   |  401  403  403  403  403  401  401  403  403  409 |  403  403  409  403
+POST /api/orders/REF/refresh   |  401  403  403  403  403  401  401  403  403  200 |  403  403  403  200
+GET  /api/orders/REF/stream    |  401  200  404  200  200  401  404  404  200  200 |  404  200  404  404
+WS   /ws/orders/REF/           | 4001  101 4003  101  101 4005 4003 4003  101  101 | 4003  101 4003 4003
+WS   /ws/orders/               | 4001  101 4003  101  101 4005 4003 4003  101  101 | 4003  101 4003 4003
+GET  /api/docs                 |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /api/openapi.json         |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /api/asyncapi.json        |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /                         |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /login/                   |  200  302  302  200  200  200  200  302  302  302 |  200  200  200  200
+GET  /orders/                  |  302  200  200  302  302  302  302  200  200  200 |  302  302  302  302
+GET  /orders/REF/              |  404  200  404  200  200  404  404  404  200  200 |  404  404  404  404
+POST /orders/REF/              |  404  302  404  302  302  404  404  404  302  302 |  404  404  404  404
+GET  /orders/REF/receipt/      |  404  302  404  302  302  404  404  404  302  302 |  404  404  404  404
+POST /language/                |  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
+GET  /favicon.ico              |  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
+GET  /board/                   |  302  403  403  302  302  302  302  403  200  200 |  302  302  302  302
+GET  /board/stream             |  401  401  401  401  401  401  401  401  200  200 |  401  401  401  401
+GET  /api/words                |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /embed/                   |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /demo/                    |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+POST /demo/new/                |  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
+GET  /demo/REF/                |  404  404  404  404  404  404  404  404  404  404 |  404  404  404  404
+POST /callbacks/house/         |  400  400  400  400  400  400  400  400  400  400 |  400  400  400  400
+POST /callbacks/house          |  400  400  400  400  400  400  400  400  400  400 |  400  400  400  400
+GET  /health/live              |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /health/ready             |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /admin/orders/order/      |  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
+GET  /admin/orders/order/PK/change/ |  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
+POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  302  403  403  303 |  302  302  302  302
+POST /admin/orders/order/?flag          |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?accept_late_payment |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /admin/orders/callbackreceipt/?replay |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /admin/orders/callbackreceipt/?dismiss |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+GET  /admin/orders/refreshrun/      |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+GET  /admin/orders/auditentry/      |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 """
 ROWS = {
     " ".join(door.split()): dict(zip(WHO, map(int, cells.split()), strict=True))
@@ -137,17 +137,19 @@ def person(who: str, people: dict[str, Any], ref: str) -> Person:
         return Person(cookies={"sessionid": client.cookies["sessionid"].value})
     if who in set(Scope):
         return Person(access.issue_service_token("shop", [who]))
+    return Person() if who == "anonymous" else _guest(who, ref)
+
+
+def _guest(who: str, ref: str) -> Person:
+    token = access.issue_grant([ref])
     match who:
-        case "guest":
-            return Person(access.issue_grant([ref]))
+        case "opened":  # by its link, for which a cookie stands now
+            return Person(cookies=dict.fromkeys(("ordercast_grant", grant_cookie.API), token))
         case "expired":
-            return Person(access.issue_grant([ref], timedelta(seconds=-1)))
+            token = access.issue_grant([ref], timedelta(seconds=-1))
         case "revoked":
-            token = access.issue_grant([ref])
-            name = revocation.token_of(access.read_token(token))
-            revocation.revoke(name, actor="test")
-            return Person(token)
-    return Person()
+            revocation.revoke(revocation.token_of(access.read_token(token)), actor="test")
+    return Person(token)
 
 
 BODIES = {"/api/orders": {"amount": 1250, "currency": "EUR"}}
@@ -158,8 +160,11 @@ def knock(server: Server, door: str, who: Person, order: Order) -> int:
     path = path.replace("REF", order.ref).replace("PK", str(order.pk))
     if kind == "WS":
         return _watch(f"{server.url.replace('http', 'ws')}{path}", who, order.ref)
-    if path.startswith("/orders/"):
-        path += f"?grant={who.token}"
+    if path.startswith(f"/orders/{order.ref}/") and who.token:
+        if kind == "GET":
+            who = _open_link(server, path, who)
+        else:
+            path += f"?grant={who.token}"
     with httpx.Client(
         base_url=server.url, headers=who.headers, trust_env=False, timeout=20
     ) as client:
@@ -182,6 +187,15 @@ def knock(server: Server, door: str, who: Person, order: Order) -> int:
         if path.startswith("/orders/"):
             return client.post(path).status_code
         return client.post(path, json=BODIES.get(path, {})).status_code
+
+
+def _open_link(server: Server, path: str, who: Person) -> Person:
+    """Who has opened the link, and holds a cookie if it was any good."""
+    asked = f"{server.url}{path}?grant={who.token}"
+    answer = httpx.get(asked, headers=who.headers, trust_env=False, timeout=20)
+    assert answer.status_code == 303
+    assert "grant" not in answer.headers["location"]
+    return Person(cookies=who.cookies | dict(answer.cookies))
 
 
 def _watch(address: str, who: Person, ref: str) -> int:

@@ -38,6 +38,7 @@ def nginx(folder: Path, *upstreams: int) -> Iterator[int]:
         "127.0.0.1:8002": f"127.0.0.1:{upstreams[1]}",
         "listen 80;": f"listen 127.0.0.1:{port};",
         "/var/log/nginx/ordercast.log": f"{folder}/access.log",
+        "/var/log/nginx/ordercast-error.log": f"{folder}/server-error.log",
     }
     for old, new in changes.items():
         assert example.count(old) == 1, old

@@ -146,7 +146,7 @@ setInterval(showTimeLeft, LOOK_AT_CLOCK);
 for (const [name, isFull] of [["beforeprint", true], ["afterprint", false]]) {
   window.addEventListener(name, () => root.querySelectorAll("time").forEach((time) => inLocalTime(time, isFull)));
 }
-const stream = new OrderStream({ url: location.origin, order: page.order, cursor: page.cursor, grant: page.grant });
+const stream = new OrderStream({ url: location.origin, order: page.order, cursor: page.cursor, own: true });
 stream.addEventListener("event", take);
 stream.addEventListener("snapshot", begin);
 stream.addEventListener("status", () => tell(stream.status, page.connection));

@@ -59,6 +59,11 @@ export interface OrderStreamOptions {
   /** Who the reader is, for all of their orders. Streams with the same token share one socket. */
   token?: string;
   /**
+   * For Ordercast's own pages, without grant and token: a socket of the order's own address, which the cookies that show
+   * the order belong to.
+   */
+  own?: boolean;
+  /**
    * Gives a new grant when that of the stream has run out; a new token, for a stream that has no grant. Null or "" ends
    * the stream. Where it fails, it is asked again, ever more slowly.
    */

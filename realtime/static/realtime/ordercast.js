@@ -25,7 +25,7 @@ const CODE_OF = {
 export class OrderStream extends EventTarget {
   #line;
 
-  constructor({ url, order, cursor, grant, token, refreshToken }) {
+  constructor({ url, order, cursor, grant, token, refreshToken, own }) {
     super();
     Object.assign(this, { order, grant, refreshToken, tries: 0 });
     this.epoch = cursor?.epoch;
@@ -33,7 +33,7 @@ export class OrderStream extends EventTarget {
     this.state = this.data = null;
     this.status = "connecting";
     const base = (url ?? globalThis.location.origin).replace(/\/+$/, "");
-    this.#line = lineTo(base, token, grant ? undefined : refreshToken);
+    this.#line = lineTo(base, token, grant ? undefined : refreshToken, own ? order : "");
     this.#line.add(this);
   }
 
@@ -86,9 +86,9 @@ function take(stream, frame) {
 
 const lines = new Map();
 
-function lineTo(base, token, refreshToken) {
-  const name = `${base} ${token ?? ""}`;
-  if (!lines.has(name)) lines.set(name, new Line(base, token));
+function lineTo(base, token, refreshToken, own) {
+  const name = `${base} ${own || token || ""}`;
+  if (!lines.has(name)) lines.set(name, new Line(base, token, own));
   const line = lines.get(name);
   line.refreshToken ??= refreshToken;
   return line;
@@ -101,6 +101,7 @@ class Line {
   refreshToken;
   tries = 0;
   #base;
+  #own; // the order whose own socket this is: the page's cookies show it, and its address says what is asked for
   #ride = null; // AbortController of the connection that is up, or being tried
   #socket = null; // only once it is open
   #later = new Set();
@@ -116,8 +117,9 @@ class Line {
   #isAsleep = false;
   #hidden = null;
 
-  constructor(base, token) {
+  constructor(base, token, own) {
     this.#base = base;
+    this.#own = own;
     this.token = token;
     this.listeners = [
       [globalThis.document, "visibilitychange", () => this.#onVisibility()],
@@ -298,7 +300,9 @@ class Line {
 
   websocket(signal, worked) {
     return new Promise((resolve) => {
-      const socket = new WebSocket(`${this.#base.replace(/^http/, "ws")}/ws/orders/`, "orders.v1");
+      const [{ epoch, version }] = this.streams;
+      const place = this.#own && `${this.#own}/${epoch ? `?epoch=${epoch}&version=${version}` : ""}`;
+      const socket = new WebSocket(`${this.#base.replace(/^http/, "ws")}/ws/orders/${place}`, "orders.v1");
       let deaf;
       let silence = SILENCE;
       let leaving;
@@ -327,7 +331,7 @@ class Line {
       socket.onopen = () => {
         this.#socket = socket;
         this.#wanted.clear();
-        this.#subscribe(this.#ready, { type: "hello", token: this.token });
+        if (!this.#own) this.#subscribe(this.#ready, { type: "hello", token: this.token });
       };
       socket.onmessage = ({ data }) => {
         if (data === "pong") return;

@@ -26,7 +26,7 @@ def granted(order: Order, under: str = "") -> str:
 
 def page_of(order: Order, language: str = "", under: str = "") -> HttpResponse:
     headers = {"Accept-Language": language} if language else {}
-    return Client().get(granted(order, under), headers=headers)  # type: ignore[return-value]
+    return Client().get(granted(order, under), headers=headers, follow=True)  # type: ignore[return-value]
 
 
 def text_of(answer: Any) -> str:

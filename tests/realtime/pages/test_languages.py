@@ -133,8 +133,8 @@ def test_times_are_written_as_the_language_writes_them(language: str, like: str)
 
 
 def test_the_switch_in_the_footer_stays_on_the_page_and_wins_over_the_browser() -> None:
-    here = granted(an_order_that_is("paid"))
     client = Client(headers={"Accept-Language": "de"})
+    here = client.get(granted(an_order_that_is("paid")))["Location"]
 
     switched = client.post("/language/", {"language": "ru", "next": here})
     page = client.get(here)

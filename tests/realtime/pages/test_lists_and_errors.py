@@ -95,7 +95,7 @@ def test_a_defect_of_ours_is_said_without_its_inside() -> None:
     )  # of a version of ours that is yet to come
     client = Client(raise_request_exception=False)
 
-    answer = client.get(granted(order), headers={"Accept-Language": "de"})
+    answer = client.get(granted(order), headers={"Accept-Language": "de"}, follow=True)
 
     assert answer.status_code == 500
     assert "<h1>Bei uns ist etwas schiefgegangen</h1>" in text_of(answer)
