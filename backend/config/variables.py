@@ -1,6 +1,7 @@
 """What the environment may say. Each variable is described here and nowhere else."""
 
 import re
+import ssl
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -216,6 +217,23 @@ class Environment(BaseSettings):
         examples=["10"],
         description="Seconds that one call to a provider may take.",
     )
+    ORDERCAST_OUTGOING_CA: Annotated[str, AfterValidator(_certificates)] = Field(
+        "",
+        examples=["/etc/ssl/company-ca.pem"],
+        description="A file of certificates (PEM) that calls to providers and to ORDERCAST_TOKEN_JWKS trust beside the "
+        "public authorities. SSL_CERT_FILE counts for nothing.",
+    )
+    ORDERCAST_OUTGOING_PROXY: HttpUrl = Field(
+        "",
+        examples=["http://proxy.example.com:3128"],
+        description="The proxy that those calls go through; name and password may stand in the address. HTTPS_PROXY "
+        "counts for nothing.",
+    )
+    ORDERCAST_OUTGOING_DIRECT: Names = Field(
+        ["localhost", "127.0.0.1", "::1"],
+        examples=["127.0.0.1,payments.internal,.corp.example.com"],
+        description="Hosts that are called without the proxy; one with a leading dot means all below it.",
+    )
     ORDERCAST_PROVIDER_RATE: int = Field(
         50,
         ge=1,
@@ -331,6 +349,7 @@ class Environment(BaseSettings):
         "ORDERCAST_TOKEN_KEYS",
         "ORDERCAST_CALLBACK_NETWORKS",
         "ORDERCAST_ASGI_MIDDLEWARE",
+        "ORDERCAST_OUTGOING_DIRECT",
         mode="before",
     )
     @classmethod

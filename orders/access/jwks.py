@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import jwt
 
+from orders.payments import outgoing
+
 log = logging.getLogger(__name__)
 
 ALGORITHMS = frozenset({"RS256", "ES256", "EdDSA"})
@@ -79,7 +81,7 @@ class Keyring:
     def _read(self) -> bytes:
         if not self.source.startswith(("https://", "http://")):
             return Path(self.source).read_bytes()
-        with httpx.stream("GET", self.source, timeout=TIMEOUT, trust_env=False) as answer:
+        with outgoing.client(timeout=TIMEOUT) as http, http.stream("GET", self.source) as answer:
             answer.raise_for_status()
             body = b""
             for piece in answer.iter_bytes():

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from orders.payments import outgoing
+
 MAX_ANSWER = 1_000_000  # bytes; a payment is a few thousand
 # What httpx raises before the first byte of a request has left: nothing can have been done.
 NEVER_SENT = (
@@ -23,11 +25,10 @@ class Transport:
 
     def __init__(self, timeout: float, **options: Any) -> None:
         self._timeout = timeout
-        self._client = httpx.Client(
+        self._client = outgoing.client(
             timeout=timeout,
             # Shorter than any server's own, or a call meets a connection that is just being closed.
             limits=httpx.Limits(keepalive_expiry=4.0),
-            trust_env=False,
             **options,
         )
 
