@@ -22,6 +22,7 @@ from orders.commands.refresh import Refreshed
 from orders.database import UNAVAILABLE, Reason, reason
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
+from orders.domain.outcomes import Found
 from orders.payments import registry
 from orders.schedule import checks
 from workers.guard import Guard
@@ -108,7 +109,7 @@ def _look(claim: checks.Claim) -> Refreshed:
     # Behind slow ones it can wait in line for longer than it is ours.
     if clock.now() >= claim.until:
         said = "its claim ran out in line"
-        return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
+        return Refreshed(payment=str(claim.payment_id), found=Found.LEFT, detail=said, state="?")
     try:
         looked = refresh.refresh_payment(claim.payment_id, cause=RECONCILER, claim=claim)
     except (
@@ -122,7 +123,7 @@ def _look(claim: checks.Claim) -> Refreshed:
             "the check of payment %d failed; due again at %s", claim.payment_id, claim.until
         )
         return Refreshed(
-            payment=str(claim.payment_id), found="error", detail="see the log", state="?"
+            payment=str(claim.payment_id), found=Found.ERROR, detail="see the log", state="?"
         )
     else:
         Guard(claim.provider).report(looked.found)

@@ -1,7 +1,6 @@
 """What the environment may say. Each variable is described here and nowhere else."""
 
 import re
-import ssl
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -217,7 +216,7 @@ class Environment(BaseSettings):
         examples=["10"],
         description="Seconds that one call to a provider may take.",
     )
-    ORDERCAST_OUTGOING_CA: Annotated[str, AfterValidator(_certificates)] = Field(
+    ORDERCAST_OUTGOING_CA: str = Field(
         "",
         examples=["/etc/ssl/company-ca.pem"],
         description="A file of certificates (PEM) that calls to providers and to ORDERCAST_TOKEN_JWKS trust beside the "

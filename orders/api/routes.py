@@ -2,18 +2,14 @@
 
 from typing import Annotated, Any
 
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from ninja import Header, Path, Query, Status
-from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import StringConstraints
 
-from orders import access
+from orders import clock
 from orders.access import Scope
-from orders.api import why
+from orders.api import errors, why
 from orders.api.authentication import Bearer, Forbidden, GrantCookie, Principal, Session
-from orders.api.problems import problem, unavailable
 from orders.api.schemas import (
     EventsOut,
     NewOrderOut,
@@ -38,16 +34,15 @@ from orders.api.serializers import (
     refreshed_out,
 )
 from orders.api.strict_api import StrictAPI
-from orders.commands import lifecycle, provider_calls
+from orders.commands import lifecycle, provider_calls, refunds
 from orders.commands.refresh import refresh_order
-from orders.database import UNAVAILABLE
-from orders.domain.errors import OrderError, OrderNotFound
+from orders.domain.errors import OrderNotFound
+from orders.domain.payment_status import LIVE
+from orders.domain.states import UNPAID
 from orders.journal import queries
-from orders.models import Refund
+from orders.models import Order, Refund
 from orders.payments.base import PaymentStatus
-from orders.payments.registry import UnknownProvider
 from orders.security import audit
-from orders.security.rate_limits import TooMany
 
 api = StrictAPI(
     title="Ordercast",
@@ -58,12 +53,12 @@ api = StrictAPI(
     urls_namespace="api",
 )
 api.add_router("", why.router)
+errors.install(api)
 
 Seen = OrderOut | OrderStateOut  # after a write: the second for those who may not read it
 Ref = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
-_TOKEN_CODES = {access.TokenExpired: "token_expired", access.TokenRevoked: "token_revoked"}
 ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 408, 409, 413, 422, 429, 503), Problem)
 
 
@@ -120,13 +115,16 @@ def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None
 def get_order(request: HttpRequest, response: HttpResponse, ref: Path[Ref]) -> Any:
     """Answers with an `ETag` made of the order's cursor, and with 304 where `If-None-Match` holds it.
 
-    It changes with every event. What is no event leaves it as it is: when a payment was and will be looked at. Guests
-    and customers see no reasons of flags, and of the metadata the `title` alone.
+    It changes with every event, and once when the time to pay is over. What is no event leaves it as it is: when a
+    payment was and will be looked at. Guests and customers see no reasons of flags,
+    and of the metadata the `title` alone.
     """
     principal = _reader(request)
     order = principal.visible(ref)
     epoch = queries.epoch()
-    response["ETag"] = etag = f'"{epoch}:{order.version}"'
+    # Its deadline changes what it says without an event.
+    is_over = order.state in UNPAID and order.is_past_deadline(clock.now())
+    response["ETag"] = etag = f'"{epoch}:{order.version}{":over" if is_over else ""}"'
     response["Cache-Control"] = "private, no-cache"
     if etag in request.headers.get("If-None-Match", ""):
         return Status(304, None)
@@ -166,8 +164,9 @@ def start_payment(
             idempotency_key=key,
             cause=principal.cause(),
         )
-    is_settled = payment.status not in {"intended", PaymentStatus.PENDING, PaymentStatus.PROCESSING}
-    started = StartedOut(payment=payment_out(payment), order=_order(principal, ref))
+    is_settled = payment.status not in LIVE - {PaymentStatus.AUTHORISED}
+    order = principal.visible(ref)
+    started = StartedOut(payment=payment_out(payment, order), order=_seen(principal, order))
     return Status(200 if body.mode == "sync" and is_settled else 202, started)
 
 
@@ -190,7 +189,7 @@ def refund(
     principal = _writer(request, Scope.WRITE_PAYMENTS, ref)
     cause = principal.cause(body.reason)
     with audit.write("order.refund", cause, ref):
-        made: Refund = provider_calls.request_refund(
+        made: Refund = refunds.request_refund(
             ref, amount=body.amount, reason=body.reason, idempotency_key=key, cause=cause
         )
     answer = RefundOut(
@@ -218,72 +217,9 @@ def refresh(request: HttpRequest, ref: Path[Ref]) -> RefreshOut:
 
 def _order(principal: Principal, ref: str) -> Seen:
     """The order after a write, as far as its sender may read it."""
-    order, epoch = principal.visible(ref), queries.epoch()
+    return _seen(principal, principal.visible(ref))
+
+
+def _seen(principal: Principal, order: Order) -> Seen:
+    epoch = queries.epoch()
     return order_out(order, epoch) if principal.sees_all else order_state_out(order, epoch)
-
-
-@api.exception_handler(OrderError)
-def _order_error(request: HttpRequest, error: OrderError) -> HttpResponse:
-    return problem(request, error.status, error.code, str(error))
-
-
-@api.exception_handler(UnknownProvider)
-def _unknown_provider(request: HttpRequest, error: UnknownProvider) -> HttpResponse:
-    return problem(request, 422, "unknown_provider", str(error))
-
-
-@api.exception_handler(ValidationError)
-def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    errors = [
-        {"where": ".".join(str(part) for part in e["loc"][1:] or e["loc"]), "what": e["msg"]}
-        for e in error.errors
-    ]
-    detail = "; ".join(f"{e['where']}: {e['what']}" for e in errors)
-    return problem(request, 422, "invalid_request", detail, errors=errors)
-
-
-@api.exception_handler(AuthenticationError)
-def _unauthenticated(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
-    detail = "Send `Authorization: Bearer …` with a service token or an order grant, or log in."
-    named = {"WWW-Authenticate": 'Bearer realm="ordercast"'}
-    return problem(request, 401, "unauthenticated", detail, headers=named)
-
-
-@api.exception_handler(access.BadToken)
-def _bad_token(request: HttpRequest, error: access.BadToken) -> HttpResponse:
-    code = _TOKEN_CODES.get(type(error), "bad_token")
-    named = f'Bearer realm="ordercast", error="invalid_token", code="{code}"'
-    return problem(request, 401, code, str(error), headers={"WWW-Authenticate": named})
-
-
-@api.exception_handler(TooMany)
-def _too_many(request: HttpRequest, error: TooMany) -> HttpResponse:
-    wait = {"Retry-After": str(error.retry_after)}
-    return problem(request, 429, "too_many_requests", str(error), headers=wait)
-
-
-@api.exception_handler(Forbidden)
-def _forbidden(request: HttpRequest, error: Forbidden) -> HttpResponse:
-    return problem(request, 403, "forbidden", str(error), scope=str(error.scope))
-
-
-@api.exception_handler(Http404)
-def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
-    return problem(request, 404, "not_found", "There is nothing here.")
-
-
-@api.exception_handler(RequestDataTooBig)
-def _too_big(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024
-    return problem(request, 413, "too_large", f"The body is larger than {limit} KB.")
-
-
-@api.exception_handler(HttpError)
-def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    codes = {400: "malformed_body", 403: "csrf_failed", 422: "invalid_request"}
-    code = codes.get(error.status_code, "http_error")
-    return problem(request, error.status_code, code, error.message)
-
-
-for _kind in UNAVAILABLE:
-    api.add_exception_handler(_kind, unavailable)

@@ -89,7 +89,7 @@ class PaymentOut(Schema):
     captured: int
     refunded: int
     failure_code: str
-    checkout_url: str
+    checkout_url: str = Field(description="Empty once the order can no longer be paid.")
     created_at: datetime
     last_checked_at: datetime | None
     next_check_at: datetime | None
@@ -108,6 +108,9 @@ class OrderOut(Schema):
     needs_review: bool
     flags: list[str]
     is_cancelling: bool
+    is_payable: bool = Field(
+        description="Whether a payment can be begun now: not past `expires_at`."
+    )
     metadata: dict[str, Any]
     created_at: datetime
     changed_at: datetime

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orders import access
+from orders import access, clock
 from orders.access.links import page_url
 from orders.api.schemas import (
     EventOut,
@@ -18,7 +18,7 @@ from orders.domain.events import EventRecord
 from orders.journal.queries import Page
 from orders.models import Order, Payment
 
-_ORDER = [name for name in OrderOut.model_fields if name not in {"epoch", "payments"}]
+_ORDER = [name for name in OrderOut.model_fields if name not in {"epoch", "is_payable", "payments"}]
 
 
 def order_out(order: Order, epoch: str) -> OrderOut:
@@ -50,8 +50,10 @@ def new_order_out(order: Order, epoch: str, *, sees_all: bool) -> NewOrderOut:
     return NewOrderOut(**values, grant=grant, page=page_url(order.ref, grant))
 
 
-def payment_out(payment: Payment) -> PaymentOut:
-    return PaymentOut.from_orm(payment)
+def payment_out(payment: Payment, order: Order) -> PaymentOut:
+    shown = PaymentOut.from_orm(payment)
+    # What can no longer be paid leads nobody into paying.
+    return shown if order.is_payable(clock.now()) else shown.model_copy(update={"checkout_url": ""})
 
 
 def refreshed_out(result: Refreshed, *, sees_all: bool) -> RefreshedOut:
@@ -86,4 +88,9 @@ def _event_out(record: EventRecord) -> EventOut:
 def _values(order: Order, epoch: str) -> dict[str, Any]:
     values = {name: getattr(order, name) for name in _ORDER}
     payments = sorted(order.payments.all(), key=lambda payment: payment.pk)
-    return {**values, "epoch": epoch, "payments": [payment_out(p) for p in payments]}
+    return {
+        **values,
+        "epoch": epoch,
+        "is_payable": order.is_payable(clock.now()),
+        "payments": [payment_out(payment, order) for payment in payments],
+    }

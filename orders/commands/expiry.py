@@ -7,7 +7,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from orders.domain import events
 from orders.domain.cause import Cause
-from orders.domain.decisions import LIVE
+from orders.domain.payment_status import LIVE
 from orders.domain.states import MOVES
 from orders.models import Order, Payment
 from orders.schedule import checks
@@ -17,12 +17,15 @@ from orders.schedule import checks
 def expire_order(ref: str, *, now: datetime, cause: Cause) -> bool:
     """Expire an order past its deadline; the caller has just asked the provider. False where it no longer applies."""
     order = Order.objects.locked(ref)
-    is_due = order.expires_at is not None and order.expires_at <= now
-    if not is_due or order.captured or order.state not in MOVES["expire"].sources:
+    if (
+        not order.is_past_deadline(now)
+        or order.captured
+        or order.state not in MOVES["expire"].sources
+    ):
         return False
     if order.payments.filter(status__in=LIVE).exists():  # begun since the question
         return False
-    assert order.expires_at is not None  # noqa: S101 — for the type checker; is_due says so
+    assert order.expires_at is not None  # noqa: S101 — for the type checker; is_past_deadline says so
     order.make("expire", events.OrderExpired(expired_at=order.expires_at.isoformat()), cause)
     return True
 

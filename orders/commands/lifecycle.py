@@ -13,8 +13,8 @@ from django.db import IntegrityError, transaction
 from orders import clock
 from orders.domain import events
 from orders.domain.cause import Cause
-from orders.domain.decisions import LIVE
 from orders.domain.errors import CannotCancel, IdempotencyConflict, IllegalMove, InvalidRequest
+from orders.domain.payment_status import LIVE
 from orders.domain.states import UNPAID, legal_moves
 from orders.journal import search_index, writer
 from orders.models import JournalEpoch, Order, Payment, new_epoch

@@ -13,21 +13,19 @@ from orders.access import Credentials, return_codes
 from orders.access.links import page_url
 from orders.commands import lifecycle
 from orders.commands.snapshots import apply_snapshot
-from orders.domain import events
 from orders.domain.cause import Cause
-from orders.domain.decisions import INTENDED
 from orders.domain.errors import (
+    DeadlinePassed,
     IdempotencyConflict,
     IllegalMove,
-    NothingToRefund,
     NotOffered,
     ProviderRefused,
 )
-from orders.domain.outcomes import NOT_FOUND
-from orders.domain.states import MOVES, UNPAID, legal_moves
-from orders.journal import writer
-from orders.models import Order, Payment, Refund
-from orders.payments import base, money, registry
+from orders.domain.outcomes import Found
+from orders.domain.payment_status import OwnStatus
+from orders.domain.states import UNPAID, legal_moves
+from orders.models import Order, Payment
+from orders.payments import base, registry
 from orders.schedule import checks
 
 
@@ -46,8 +44,8 @@ def start_payment(
     Without a `return_url` the checkout leads back to the order's page, by a one-time code for what `grant` shows.
 
     In mode "sync" the provider is asked to settle within the call. Where it cannot answer, the payment stays as
-    intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `IdempotencyConflict`,
-    `NotOffered`, `ProviderRefused`.
+    intended and the reconciler goes on with it. Raises `OrderNotFound`, `IllegalMove`, `DeadlinePassed`,
+    `IdempotencyConflict`, `NotOffered`, `ProviderRefused`.
     """
     payment, is_new = _intend_payment(ref, mode, provider, return_url, grant, idempotency_key)
     if not is_new:
@@ -89,6 +87,8 @@ def _intend_payment(
         return earlier, False
     if order.state not in UNPAID or order.is_cancelling:
         raise IllegalMove(ref, order.state, "start", legal_moves(order.state))
+    if order.expires_at is not None and order.is_past_deadline(clock.now()):
+        raise DeadlinePassed(ref, order.expires_at)
     name = provider or settings.ORDERCAST_DEFAULT_PROVIDER
     offered = registry.get(name).capabilities
     if mode == Payment.Mode.SYNC and not offered.synchronous:
@@ -156,7 +156,7 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
     try:
         told = provider.cancel(request)
     except base.NotFound as error:
-        if payment.status == INTENDED:
+        if payment.status == OwnStatus.INTENDED:
             close_unsent(payment, cause)
         else:  # they had it once: not for us to say what became of it
             checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
@@ -175,121 +175,19 @@ def close_unsent(payment: Payment, cause: Cause) -> None:
     apply_snapshot(payment.pk, refused_snapshot(payment, gone), cause)
 
 
-def request_refund(
-    ref: str, *, amount: int | None, reason: str, cause: Cause, idempotency_key: str | None = None
-) -> Refund:
-    """Give back `amount` (minor units; None: all that is left). The same key gives the refund that it began before.
-
-    Raises `OrderNotFound`, `IllegalMove`, `NothingToRefund`, `IdempotencyConflict`, `NotOffered`, `ProviderRefused`.
-    """
-    refund, is_new = _intend_refund(ref, amount, reason, idempotency_key, cause)
-    if is_new:
-        send_refund(refund, cause)
-        refund.refresh_from_db()
-    return refund
-
-
-@transaction.atomic
-def _intend_refund(
-    ref: str, amount: int | None, reason: str, key: str | None, cause: Cause
-) -> tuple[Refund, bool]:
-    order = Order.objects.locked(ref)
-    if key and (
-        earlier := Refund.objects.filter(payment__order=order, idempotency_key=key).first()
-    ):
-        if amount not in {None, earlier.amount}:
-            raise IdempotencyConflict(key)
-        return earlier, False
-    if order.state not in MOVES["refund_changed"].sources:
-        raise IllegalMove(ref, order.state, "refund", legal_moves(order.state))
-    payment, left = _refundable(order)
-    wanted = left if amount is None else amount
-    if payment is None or wanted > left:
-        raise NothingToRefund(
-            f"Order {ref} has {money.plain(left, order.currency)} left to refund; "
-            f"{money.plain(wanted, order.currency)} was requested."
-        )
-    _check_refund_is_offered(payment, wanted)
-    refund = Refund.objects.create(
-        payment=payment, amount=wanted, reason=reason, idempotency_key=key
-    )
-    event = events.RefundRequested(
-        payment=payment.ref, refund=refund.ref, amount=wanted, reason=reason
-    )
-    writer.record(order, event, cause)
-    checks.schedule(payment, clock.now())
-    payment.save(update_fields=["profile", "step", "next_check_at"])
-    return refund, True
-
-
-def _check_refund_is_offered(payment: Payment, amount: int) -> None:
-    offered = registry.get(payment.provider).capabilities
-    if not offered.refund:
-        raise NotOffered(
-            f"{payment.provider} takes no refunds over its API: "
-            "make it there, and the next check of the payment finds it."
-        )
-    if not offered.partial_refund and amount != payment.captured:
-        raise NotOffered(
-            f"{payment.provider} refunds the whole {money.plain(payment.captured, payment.currency)} or nothing; "
-            f"{money.plain(amount, payment.currency)} was requested."
-        )
-
-
-def _refundable(order: Order) -> tuple[Payment | None, int]:
-    """The payment with the most left to give back, and how much that is, less what is already on its way."""
-    best: tuple[Payment | None, int] = (None, 0)
-    for payment in order.payments.filter(captured__gt=0):
-        under_way = payment.refunds.filter(status__in=checks.OPEN_REFUND)
-        left = payment.captured - payment.refunded - sum(r.amount for r in under_way)
-        if left > best[1]:
-            best = (payment, left)
-    return best
-
-
-def send_refund(refund: Refund, cause: Cause) -> None:
-    payment = refund.payment
-    request = base.RefundPayment(
-        ref=refund.ref,
-        merchant_ref=payment.ref,
-        provider_ref=payment.provider_ref,
-        amount=refund.amount,
-        reason=refund.reason,
-    )
-    let_the_database_go()
-    try:
-        told = registry.get(payment.provider).refund(request)
-    except base.Refused as refused:
-        _record_refusal(refund, cause)
-        raise ProviderRefused(f"{payment.provider} refused the refund: {refused}") from refused
-    except base.ProviderError as error:
-        checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
-    else:
-        apply_snapshot(payment.pk, told, cause)
-
-
-@transaction.atomic
-def _record_refusal(refund: Refund, cause: Cause) -> None:
-    order = Order.objects.locked(refund.payment.order.ref)
-    if not Refund.objects.filter(pk=refund.pk, status=INTENDED).update(status="refused"):
-        return  # asked twice at once, and recorded by the other
-    event = events.RefundFailed(payment=refund.payment.ref, refund=refund.ref, amount=refund.amount)
-    writer.record(order, event, cause)
-
-
-_FOUND: dict[type[base.ProviderError], str] = {
-    base.NotFound: NOT_FOUND,
-    base.Refused: "refused",
-    base.RateLimited: "rate_limited",
-    base.Unavailable: "unavailable",
-    base.AmbiguousOutcome: "ambiguous",
-    base.Malformed: "malformed",
+_FOUND: dict[type[base.ProviderError], Found] = {
+    base.NotFound: Found.NOT_FOUND,
+    base.Refused: Found.REFUSED,
+    base.RateLimited: Found.RATE_LIMITED,
+    base.Unavailable: Found.UNAVAILABLE,
+    base.AmbiguousOutcome: Found.AMBIGUOUS,
+    base.Malformed: Found.MALFORMED,
 }
 
 
 def check_result_of(error: base.ProviderError) -> checks.CheckResult:
     return checks.CheckResult(
-        found=_FOUND.get(type(error), "error"),
+        found=_FOUND.get(type(error), Found.ERROR),
         detail=str(error),
         is_attempt=not isinstance(error, base.RateLimited | base.Unavailable),
         retry_after=getattr(error, "retry_after", None),

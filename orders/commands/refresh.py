@@ -9,12 +9,12 @@ from django.db import transaction
 from structlog.contextvars import bound_contextvars
 
 from orders import clock
-from orders.commands import expiry, provider_calls, review
+from orders.commands import expiry, provider_calls, refunds, review
 from orders.commands.snapshots import apply_snapshot
 from orders.domain.cause import Cause
-from orders.domain.decisions import INTENDED, LIVE
 from orders.domain.errors import OrderNotFound, ProviderRefused
-from orders.domain.outcomes import IN_AGREEMENT, Outcome
+from orders.domain.outcomes import IN_AGREEMENT, Found
+from orders.domain.payment_status import LIVE, OwnStatus
 from orders.domain.states import UNPAID
 from orders.models import Order, Payment
 from orders.payments import base, registry
@@ -22,7 +22,7 @@ from orders.schedule import checks
 
 log = logging.getLogger(__name__)
 
-_OPEN_THERE = {*LIVE - {INTENDED}, base.PaymentStatus.FAILED}
+_OPEN_THERE = {*LIVE - {OwnStatus.INTENDED}, base.PaymentStatus.FAILED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,40 +84,39 @@ def _ask(payment: Payment, cause: Cause) -> checks.CheckResult:
     try:
         provider = registry.get(payment.provider)
     except registry.UnknownProvider as error:
-        return checks.CheckResult(found="error", detail=str(error))
+        return checks.CheckResult(found=Found.ERROR, detail=str(error))
     try:
         seen = payment.order.version
         provider_calls.let_the_database_go()
         told = provider.fetch(payment.ref, payment.provider_ref or None)
     except base.NotFound as error:
-        if payment.status != INTENDED:
+        if payment.status != OwnStatus.INTENDED:
             return provider_calls.check_result_of(error)
         return _create_again(provider, payment, cause)
     except base.ProviderError as error:
         return provider_calls.check_result_of(error)
     outcome, detail = apply_snapshot(payment.pk, told, cause, seen=seen)
     _repeat_unanswered(payment, told, cause)
-    return checks.CheckResult(found=outcome, detail=detail)
+    return checks.CheckResult(found=Found(outcome), detail=detail)
 
 
 def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> None:
     """Send again what was never answered, and what the provider does not know of: its memory for keys is short."""
     known = {refund.ref for refund in told.refunds}
-    for refund in payment.refunds.filter(status=INTENDED) if payment.captured else ():
+    for refund in payment.refunds.filter(status=OwnStatus.INTENDED) if payment.captured else ():
         if refund.ref not in known:
             with suppress(
                 ProviderRefused
             ):  # recorded already, and no reason not to look at the rest
-                provider_calls.send_refund(refund, cause)
+                refunds.send_refund(refund, cause)
 
 
 def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> checks.CheckResult:
     """Our create was lost on the way. Repeat it with its key, unless nobody wants it any more."""
     order = payment.order
-    is_over = order.expires_at is not None and order.expires_at <= clock.now()
-    if order.is_cancelling or is_over or order.state not in UNPAID:
+    if not order.is_payable(clock.now()):
         provider_calls.close_unsent(payment, cause)
-        return checks.CheckResult(found=Outcome.APPLIED, detail="never sent, and no longer wanted")
+        return checks.CheckResult(found=Found.APPLIED, detail="never sent, and no longer wanted")
     request = provider_calls.create_request(payment)
     provider_calls.let_the_database_go()
     try:
@@ -127,7 +126,9 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     except base.ProviderError as error:
         return provider_calls.check_result_of(error)
     outcome, detail = apply_snapshot(payment.pk, told, cause)
-    return checks.CheckResult(found=outcome, detail=detail or "created again with the same key")
+    return checks.CheckResult(
+        found=Found(outcome), detail=detail or "created again with the same key"
+    )
 
 
 def _is_unwanted(payment: Payment) -> bool:
@@ -137,8 +138,7 @@ def _is_unwanted(payment: Payment) -> bool:
 
 
 def _is_overdue(order: Order) -> bool:
-    is_past = order.expires_at is not None and order.expires_at <= clock.now()
-    return is_past and order.state in UNPAID
+    return order.state in UNPAID and order.is_past_deadline(clock.now())
 
 
 def _close(payment: Payment, cause: Cause) -> None:

@@ -18,6 +18,7 @@ from orders.commands import refresh
 from orders.database import UNAVAILABLE, reason
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
+from orders.domain.outcomes import Found
 from orders.models import Order, RefreshItem, RefreshRun
 from orders.payments.registry import UnknownProvider
 from orders.security import audit
@@ -111,7 +112,7 @@ def _ask(item: RefreshItem) -> None:
         )
         item.results = [[look.payment, look.found, look.detail] for look in looks]
     except (OrderError, UnknownProvider) as refused:
-        item.results = [["", "refused", str(refused)]]
+        item.results = [["", Found.REFUSED, str(refused)]]
     except (
         UNAVAILABLE
     ) as error:  # locked by somebody; where the database is away, what follows says so
@@ -121,7 +122,7 @@ def _ask(item: RefreshItem) -> None:
         Exception
     ):  # one order's defect must not keep the others of the run from being asked about
         log.exception("the forced refresh of order %s failed", item.order.ref)
-        item.results = [["", "error", "see the log"]]
+        item.results = [["", Found.ERROR, "see the log"]]
     item.state = Order.objects.values_list("state", flat=True).get(pk=item.order_id)
     item.status, item.done_at = Status.DONE, clock.now()
     item.save(update_fields=["results", "state", "status", "done_at"])

@@ -10,8 +10,10 @@ from orders import clock
 from orders.commands.review import flag_for_review
 from orders.domain import events
 from orders.domain.cause import Cause
-from orders.domain.decisions import LIVE, CurrentPayment, Decision, Verdict, decide
+from orders.domain.current_payment import CurrentPayment
+from orders.domain.decisions import Decision, Verdict, decide
 from orders.domain.outcomes import Outcome, Result
+from orders.domain.payment_status import LIVE
 from orders.domain.states import State
 from orders.journal import statements, writer
 from orders.journal.statements import LockedPayment
@@ -100,6 +102,7 @@ def _current(order: Order, payment: Payment, incoming: Snapshot) -> CurrentPayme
         order_refunded=order.refunded,
         has_other_live=may_be_last and _has_other_live(order, payment),
         is_cancelling=order.is_cancelling,
+        order_flags=order.flags,
     )
 
 

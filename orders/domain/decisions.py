@@ -3,26 +3,18 @@
 It knows no database and no provider; its table of tests is the specification of the callback rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from orders.domain import events as e
+from orders.domain.current_payment import CurrentPayment
+from orders.domain.payment_status import DEAD, LIVE, RANK, OwnStatus
 from orders.domain.states import CLOSED_UNPAID, MOVES, SETTLED, UNPAID, State, settled_state
 from orders.payments import money
 from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus, Snapshot
 
-INTENDED = "intended"  # our own word, before the provider has ever answered
-
-# How far a payment has come. An end is behind all of these, and money taken behind every end.
-_LADDER = (INTENDED, PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.AUTHORISED)
-DEAD = frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED})
-_RANK: dict[str, int] = {
-    **{status: rank for rank, status in enumerate(_LADDER)},
-    **dict.fromkeys(DEAD, len(_LADDER)),
-    PaymentStatus.CAPTURED: len(_LADDER) + 1,
-}
-LIVE = frozenset(_LADDER)
+LATE_PAYMENT = "late_payment"  # the reason of a flag: money came after the order was closed
 
 
 class Verdict(StrEnum):
@@ -30,28 +22,6 @@ class Verdict(StrEnum):
     NOTHING_NEW = "nothing_new"  # the same state again
     STEP_BACK = "step_back"  # older than what we hold, or illegal from here
     MISMATCH = "mismatch"  # another amount, currency or reference: never a transition
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurrentPayment:
-    """The payment as our rows have it, and the order around it. Order amounts are totals over all its payments."""
-
-    payment: str
-    provider: str
-    provider_ref: str  # "" until the provider has named it
-    amount: int
-    currency: str
-    status: str  # PaymentStatus, or INTENDED
-    captured: int
-    refunded: int
-    refunds: Mapping[str, str]  # our refunds of this payment: ref → RefundStatus or INTENDED
-    dispute: str  # DisputeStatus, or ""
-    order_state: State
-    order_total: int
-    order_captured: int
-    order_refunded: int
-    has_other_live: bool  # another attempt of the order is still open
-    is_cancelling: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +80,7 @@ def _step_back(current: CurrentPayment, incoming: Snapshot, *, is_answer: bool) 
         return f"the captured amount would fall from {before} to {after}"
     # The one end that is none where a provider lets people try again.
     is_failed = current.status == PaymentStatus.FAILED
-    is_back = _RANK[incoming.status] < _RANK[current.status] and not (is_failed and is_answer)
+    is_back = RANK[incoming.status] < RANK[current.status] and not (is_failed and is_answer)
     is_other_end = incoming.status in DEAD and current.status in DEAD - {
         incoming.status,
         PaymentStatus.FAILED,
@@ -172,7 +142,7 @@ def _walk(current: CurrentPayment, incoming: Snapshot) -> Decision:
 
 
 def _payment_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
-    if current.status == INTENDED and walk.state not in CLOSED_UNPAID:
+    if current.status == OwnStatus.INTENDED and walk.state not in CLOSED_UNPAID:
         started = e.PaymentStarted(
             payment=current.payment, provider=current.provider, amount=current.amount
         )
@@ -197,15 +167,10 @@ def _payment_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> 
     # Whatever the status: a part can be taken of what stays authorised, or of what is then called off.
     if incoming.captured > current.captured:
         _capture(walk, current, incoming)
-    short = current.order_total - _captured(current, incoming)
+    short = current.order_total - current.captured_with(incoming)
     is_over = incoming.status not in LIVE and not current.has_other_live
     if is_over and walk.state in UNPAID and 0 < short < current.order_total:
         walk.note(flag("underpaid", f"{_plain(short, current)} of the order's total is missing"))
-
-
-def _captured(current: CurrentPayment, incoming: Snapshot) -> int:
-    """What the whole order has captured, with what is incoming."""
-    return current.order_captured + max(0, incoming.captured - current.captured)
 
 
 def _advance(walk: _Walk, move: str, event: e.Event) -> None:
@@ -218,13 +183,11 @@ def _advance(walk: _Walk, move: str, event: e.Event) -> None:
 
 def _capture(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
     taken = incoming.captured - current.captured
-    captured = _captured(current, incoming)
+    captured = current.captured_with(incoming)
     if walk.state in CLOSED_UNPAID:
         walk.note(e.LatePaymentReceived(payment=current.payment, amount=taken, captured=captured))
         walk.note(
-            flag(
-                "late_payment", f"{_plain(taken, current)} arrived when the order was {walk.state}"
-            )
+            flag(LATE_PAYMENT, f"{_plain(taken, current)} arrived when the order was {walk.state}")
         )
         return
     event = e.PaymentCaptured(payment=current.payment, amount=taken, captured=captured)
@@ -252,7 +215,7 @@ def _close(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
     is_cancelled = (
         is_last
         and current.is_cancelling
-        and not _captured(current, incoming)  # an order that holds money is not cancelled
+        and not current.captured_with(incoming)  # an order that holds money is not cancelled
         and walk.state in MOVES["cancel"].sources
     )
     fails_order = is_last and not is_cancelled and walk.state in MOVES["fail"].sources
@@ -283,13 +246,26 @@ def _refund_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> N
         return
     event = e.RefundChanged(payment=current.payment, refunded=current.order_refunded + changed)
     if walk.state in MOVES["refund_changed"].sources:
-        to = settled_state(_captured(current, incoming), event.refunded)
+        to = settled_state(current.captured_with(incoming), event.refunded)
         walk.make("refund_changed", event, to=to)
     else:
         walk.note(event)  # money given back for a closed, disputed or unpaid order: known, no state
-    over = _captured(current, incoming) - event.refunded - current.order_total
+    if walk.state in CLOSED_UNPAID:
+        _late_money_steps(walk, current, current.captured_with(incoming) - event.refunded, changed)
+    over = current.captured_with(incoming) - event.refunded - current.order_total
     if changed < 0 and over > 0:  # what was to go back is still here; the rest was paid meanwhile
         walk.note(flag("overpaid", f"{_plain(over, current)} more than the order's total is left"))
+
+
+def _late_money_steps(walk: _Walk, current: CurrentPayment, left: int, changed: int) -> None:
+    """Once all that came too late has gone back, nobody has to decide about it any more; if it comes back, they do."""
+    events = [step.event for step in walk.steps]
+    flagged = [each.reason for each in events if isinstance(each, e.OrderFlagged)]
+    is_flagged = LATE_PAYMENT in {*current.order_flags, *flagged}
+    if left <= 0 and is_flagged:
+        walk.note(e.ReviewCleared(cleared=[LATE_PAYMENT], reason="the money has been sent back"))
+    elif left > 0 and changed < 0 and not is_flagged:
+        walk.note(flag(LATE_PAYMENT, f"{_plain(left, current)} could not be sent back"))
 
 
 def _dispute_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> None:
@@ -310,7 +286,7 @@ def _dispute_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> 
         return
     if incoming.dispute is DisputeStatus.WON:
         refunded = current.order_refunded + incoming.refunded - current.refunded
-        to = settled_state(_captured(current, incoming), refunded)
+        to = settled_state(current.captured_with(incoming), refunded)
         walk.make("win_dispute", e.DisputeWon(payment=current.payment), to=to)
     elif incoming.dispute is DisputeStatus.LOST:
         lost = e.DisputeLost(

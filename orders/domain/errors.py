@@ -1,5 +1,6 @@
 """What can go wrong with an order. Each error has a stable `code`, and says what would be right."""
 
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -78,6 +79,17 @@ class IdempotencyConflict(OrderError):
         super().__init__(
             f"The Idempotency-Key {key!r} was used before with another body; "
             "send the same body again, or a new key."
+        )
+
+
+class DeadlinePassed(OrderError):
+    """The time to pay the order is over, whether or not it has expired already."""
+
+    code = "deadline_passed"
+
+    def __init__(self, ref: str, expires_at: datetime) -> None:
+        super().__init__(
+            f"Order {ref} was to be paid by {expires_at.isoformat(timespec='seconds')}: make a new order."
         )
 
 

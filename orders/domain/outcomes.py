@@ -16,19 +16,30 @@ class Outcome(StrEnum):
     FOREIGN = "foreign"  # no such payment here, and none that must be: another program's in the same account
 
 
-NOT_FOUND = "not_found"  # what a check found where the provider does not know the payment
-# What a check found that is the provider's word on the payment, whatever came of it.
-ANSWERED = frozenset(
-    {
-        Outcome.APPLIED,
-        Outcome.NOTHING_NEW,
-        Outcome.ASKING,
-        Outcome.CONFLICT,
-        Outcome.MISMATCH,
-    }
+class Found(StrEnum):
+    """What a check at a provider found: what became of its answer, or why there was none."""
+
+    APPLIED = "applied"
+    NOTHING_NEW = "nothing_new"
+    ASKING = "asking"
+    CONFLICT = "conflict"
+    MISMATCH = "mismatch"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    AMBIGUOUS = "ambiguous"
+    MALFORMED = "malformed"
+    ERROR = "error"  # a defect, or a provider that is not configured
+    LEFT = "left"  # not asked: its provider is not asked at present
+
+
+# The provider has said how the payment stands, whatever came of that.
+ANSWERED = frozenset[str](
+    {Found.APPLIED, Found.NOTHING_NEW, Found.ASKING, Found.CONFLICT, Found.MISMATCH}
 )
-# What a check found after which we hold what the provider has. That it has nothing is its word too.
-IN_AGREEMENT = frozenset({Outcome.APPLIED, Outcome.NOTHING_NEW, NOT_FOUND})
+# Our row and the provider agree from now on; "not found" is its word too.
+IN_AGREEMENT = frozenset[str]({Found.APPLIED, Found.NOTHING_NEW, Found.NOT_FOUND})
 
 
 class Result(NamedTuple):

@@ -6,6 +6,7 @@ Nothing here decides: the moves of `Order` are django-fsm transitions whose lega
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, cast
 
@@ -21,7 +22,7 @@ from orders.database.contention import one_of_few
 from orders.domain import events as e
 from orders.domain.cause import Cause
 from orders.domain.errors import IllegalMove, OrderNotFound
-from orders.domain.states import MOVES, State, legal_moves, settled_state
+from orders.domain.states import MOVES, UNPAID, State, legal_moves, settled_state
 from orders.models.rows import Rows, fetch
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -178,6 +179,14 @@ class Order(FSMModelMixin, models.Model):
 
     def __str__(self) -> str:
         return f"{self.ref} ({self.state})"
+
+    def is_past_deadline(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+    def is_payable(self, now: datetime) -> bool:
+        """Whether a payment may be begun, or gone on with. The worker that expires orders may be late, or away."""
+        is_wanted = self.state in UNPAID and not self.is_cancelling
+        return is_wanted and not self.is_past_deadline(now)
 
     def make(self, name: str, event: e.Event, cause: Cause) -> None:
         """Make the move called `name` with the event that says why.

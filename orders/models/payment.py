@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from orders import clock
+from orders.domain.payment_status import OwnStatus
 from orders.models.order import Order, new_ref
 
 
@@ -22,9 +23,8 @@ class Payment(models.Model):
     idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    status = models.CharField(
-        max_length=16, default="intended"
-    )  # base.PaymentStatus, or "intended"
+    # base.PaymentStatus, or OwnStatus
+    status = models.CharField(max_length=16, default=OwnStatus.INTENDED.value)
     authorised = models.BigIntegerField(default=0)
     captured = models.BigIntegerField(default=0)
     refunded = models.BigIntegerField(default=0)
@@ -77,9 +77,8 @@ class Refund(models.Model):
     idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001 — NULL is "none", and unique
     amount = models.BigIntegerField()
     reason = models.CharField(max_length=500, blank=True)
-    status = models.CharField(
-        max_length=16, default="intended"
-    )  # base.RefundStatus, "intended" or "refused"
+    # base.RefundStatus, or OwnStatus
+    status = models.CharField(max_length=16, default=OwnStatus.INTENDED.value)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 def client(**options: Any) -> httpx.Client:
@@ -42,8 +43,14 @@ def _in_address(host: str) -> str:
 
 @lru_cache(maxsize=4)
 def _context(ca: str) -> ssl.SSLContext:
-    """Public certificate authorities, and those of the file."""
+    """Public certificate authorities, and those of the file. Raises `ImproperlyConfigured`."""
     context = httpx.create_ssl_context(trust_env=False)
     if ca:
-        context.load_verify_locations(cafile=ca)
+        try:
+            context.load_verify_locations(cafile=ca)
+        except OSError as wrong:  # also what is no PEM
+            raise ImproperlyConfigured(
+                f"ORDERCAST_OUTGOING_CA must be a file of certificates in PEM (it is {ca!r}: {wrong}); "
+                "for example ORDERCAST_OUTGOING_CA=/etc/ssl/company-ca.pem"
+            ) from wrong
     return context

@@ -14,15 +14,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from orders.domain.cause import Cause, Source
-from orders.domain.decisions import DEAD
-from orders.domain.outcomes import ANSWERED
+from orders.domain.outcomes import ANSWERED, Found
+from orders.domain.payment_status import DEAD, OPEN_REFUND, OwnStatus
 from orders.models import Payment, PaymentCheck
-from orders.payments.base import DisputeStatus, PaymentStatus, RefundStatus
+from orders.payments.base import DisputeStatus, PaymentStatus
 from orders.schedule.profiles import LEASE, QUIET, Profile, next_check, postponed
 
 _rng = Random()  # noqa: S311 — spreads load, keeps no secret
-INTENDED_REFUND = "intended"
-OPEN_REFUND = (INTENDED_REFUND, RefundStatus.PENDING)
 NEVER_SENT = "never_sent"  # the failure code of a create that was lost, and may still be on its way
 
 
@@ -38,7 +36,7 @@ class Claim:
 def profile_of(payment: Payment) -> Profile | None:
     """Which timetable the payment follows; None when there is nothing left to look for."""
     match payment.status:
-        case "intended":
+        case OwnStatus.INTENDED:
             return Profile.UNKNOWN
         case PaymentStatus.PENDING | PaymentStatus.PROCESSING:
             return Profile.OFFLINE if payment.is_offline else Profile.WAITING
@@ -53,7 +51,7 @@ def profile_of(payment: Payment) -> Profile | None:
 def _profile_of_money_taken(payment: Payment) -> Profile | None:
     open_refunds = payment.refunds.filter(status__in=OPEN_REFUND)
     statuses = set(open_refunds.values_list("status", flat=True))
-    if INTENDED_REFUND in statuses:
+    if OwnStatus.INTENDED in statuses:
         return Profile.UNKNOWN
     is_disputed = payment.dispute == DisputeStatus.OPEN
     return Profile.REFUND if statuses or is_disputed else None
@@ -118,7 +116,7 @@ def count_due(now: datetime, limit: int, provider: str) -> int:
 class CheckResult:
     """What one check at a provider found. `is_attempt` is False for an outage or a 429: those use nothing up."""
 
-    found: str
+    found: Found
     detail: str = ""
     is_attempt: bool = True
     retry_after: float | None = None

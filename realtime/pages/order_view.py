@@ -6,12 +6,13 @@ The browser goes on from the very version that is shown here, by the same words 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from orders import clock
 from orders.domain import money
 from orders.domain.events import EventRecord
-from orders.domain.states import CLOSED_UNPAID, UNPAID
+from orders.domain.states import CLOSED_UNPAID, MOVES, UNPAID
 from orders.journal import queries
 from orders.models import Order
 from realtime.pages import refund_lines, texts
@@ -65,6 +66,8 @@ class OrderView:
     timeline: list[Entry]
     refunds: list[RefundLine]
     pay_until: datetime | None
+    is_overdue: bool
+    pay_left: int | None  # ms until then; None once there is nothing to pay
     currency: str
 
     @property
@@ -78,6 +81,8 @@ class OrderView:
             "cursor": {"epoch": self.epoch, "version": self.version},
             "state": self.state,
             "is_cancelling": self.is_cancelling,
+            "is_overdue": self.is_overdue,
+            "pay_left": self.pay_left,
             "refunded": [
                 {"amount": each.amount, "state": each.state, "at": each.at} for each in self.refunds
             ],
@@ -91,7 +96,10 @@ def of(order: Order) -> OrderView:
     epoch, stream = read(order.ref)
     spelled = money.spelling(stream.facts["currency"])
     is_cancelling = is_being_cancelled(stream.events)
-    says = texts.SHOWN[shown_as(stream.state, stream.facts, is_cancelling=is_cancelling)]
+    now, is_open = clock.now(), stream.state in MOVES["expire"].sources
+    is_overdue = order.is_past_deadline(now)
+    key = shown_as(stream.state, stream.facts, is_cancelling=is_cancelling, is_overdue=is_overdue)
+    says = texts.SHOWN[key]
     return OrderView(
         ref=order.ref,
         epoch=epoch,
@@ -107,8 +115,14 @@ def of(order: Order) -> OrderView:
         timeline=timeline(stream.events, spelled),
         refunds=_refund_lines(stream.events, spelled),
         pay_until=order.expires_at,
+        is_overdue=is_overdue,
+        pay_left=_milliseconds(order.expires_at - now) if is_open and order.expires_at else None,
         currency=stream.facts["currency"],
     )
+
+
+def _milliseconds(left: timedelta) -> int:
+    return max(0, round(left.total_seconds() * 1000))
 
 
 def read(ref: str) -> tuple[str, queries.Stream]:
@@ -119,10 +133,17 @@ def read(ref: str) -> tuple[str, queries.Stream]:
     return reading.epoch, reading.streams[ref]
 
 
-def shown_as(state: str, facts: Mapping[str, Any], *, is_cancelling: bool) -> str:
-    """The key into `words.SHOWN`: the state, unless something about it concerns the customer more."""
+def shown_as(
+    state: str, facts: Mapping[str, Any], *, is_cancelling: bool, is_overdue: bool = False
+) -> str:
+    """The key into `texts.SHOWN`: the state, unless something about it concerns the customer more.
+
+    `is_overdue`: the time to pay is over, and the order has not expired yet.
+    """
     if is_cancelling:
         return texts.CANCELLING
+    if is_overdue and state in MOVES["expire"].sources:
+        return texts.OVERDUE
     if state in CLOSED_UNPAID and facts["captured"]:
         return texts.RETURNED if facts["refunded"] >= facts["captured"] else texts.LATE
     return state

@@ -152,7 +152,7 @@ STATES: Mapping[str, StateWords] = {
 }
 
 # No states of the order's money, but what a page shows instead of one: `order_view.shown_as` says when.
-CANCELLING, LATE, RETURNED = "cancelling", "late", "returned"
+CANCELLING, OVERDUE, LATE, RETURNED = "cancelling", "overdue", "late", "returned"
 SHOWN: Mapping[str, StateWords] = {
     **STATES,
     CANCELLING: StateWords(
@@ -160,6 +160,15 @@ SHOWN: Mapping[str, StateWords] = {
         next=_("We are waiting for the payment provider to confirm that nothing will be charged."),
         short=_("Being cancelled"),
         tone="busy",
+    ),
+    OVERDUE: StateWords(
+        headline=_("The time to pay has run out"),
+        next=_(
+            "This order can no longer be paid. If you have just paid, your payment will show here as soon as we hear "
+            "of it."
+        ),
+        short=_("Time to pay ran out"),
+        tone="over",
     ),
     LATE: StateWords(
         headline=_("Your payment arrived too late"),

@@ -18,14 +18,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from orders import clock
 from orders.access import return_codes
 from orders.access.links import page_url
 from orders.commands import provider_calls
 from orders.domain import money
 from orders.domain.cause import Cause, Source
-from orders.domain.decisions import LIVE
-from orders.domain.errors import IllegalMove, ProviderRefused
-from orders.domain.states import UNPAID
+from orders.domain.errors import DeadlinePassed, IllegalMove, ProviderRefused
+from orders.domain.payment_status import LIVE
 from orders.journal import queries
 from orders.models import Order, Payment
 from orders.payments.base import PaymentStatus
@@ -70,7 +70,12 @@ def my_orders(request: HttpRequest) -> HttpResponse:
 
 def _row(order: Order) -> dict[str, Any]:
     facts = {"captured": order.captured, "refunded": order.refunded}
-    key = order_view.shown_as(order.state, facts, is_cancelling=order.is_cancelling)
+    key = order_view.shown_as(
+        order.state,
+        facts,
+        is_cancelling=order.is_cancelling,
+        is_overdue=order.is_past_deadline(clock.now()),
+    )
     return {
         "order": order,
         "title": order_view.title_of(order),
@@ -146,14 +151,14 @@ def _not_shown(request: HttpRequest) -> HttpResponse:
 def _pay(request: HttpRequest, order: Order) -> HttpResponse:
     """On to the open payment's checkout, or to that of a new payment; back to the page where there is none."""
     here = reverse("order", args=[order.ref])
-    if order.state not in UNPAID or order.is_cancelling:
-        return redirect(here)  # it has moved on meanwhile; the page says where to
+    if not order.is_payable(clock.now()):
+        return redirect(here)  # it has moved on meanwhile, or its time is over; the page says which
     attempts = order.payments.order_by("-pk")
     payment = attempts.filter(status__in=LIVE).first()
     if payment is None:
         try:
             payment = _begin(request, order, attempts.first())
-        except IllegalMove:
+        except (IllegalMove, DeadlinePassed):
             return redirect(here)
         except ProviderRefused:
             messages.error(request, _("This payment could not be started. Please try again later."))

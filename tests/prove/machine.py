@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from orders.commands import lifecycle, provider_calls, refresh, review
+from orders.commands import lifecycle, provider_calls, refresh, refunds, review
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderError
 from orders.journal import verify
@@ -117,9 +117,7 @@ class Orders(RuleBasedStateMachine):
             amount = None if wish is None else int(wish)
             self._do(
                 crash,
-                lambda: provider_calls.request_refund(
-                    ref, amount=amount, reason="broken", cause=API
-                ),
+                lambda: refunds.request_refund(ref, amount=amount, reason="broken", cause=API),
             )
 
     # the world; what it tells by callback is lost, or comes at once, twice, or later by the rule below

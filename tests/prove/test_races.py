@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 from django.test import Client
 
-from orders.commands import lifecycle, provider_calls, refresh
+from orders.commands import lifecycle, provider_calls, refresh, refunds
 from orders.domain.errors import OrderError
 from orders.journal import verify
 from orders.models import CallbackReceipt, Order, OrderEvent, Payment
@@ -113,7 +113,7 @@ def test_two_refunds_of_everything_meet_and_one_goes_out(model: provider.World) 
         refresh.refresh_order(order.ref, cause=STAFF)
 
         def give_all_back(ref: str = order.ref) -> None:
-            provider_calls.request_refund(ref, amount=None, reason="", cause=API)
+            refunds.request_refund(ref, amount=None, reason="", cause=API)
 
         _at_once(
             give_all_back,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders.commands import lifecycle, provider_calls, refresh, review, snapshots
+from orders.commands import lifecycle, provider_calls, refresh, refunds, review, snapshots
 from orders.models import Order, Payment
 from orders.payments import base
 from orders.schedule import checks
@@ -141,7 +141,7 @@ def test_a_refund_that_fails_later_lowers_what_went_back(provider: SandboxProces
     order, payment = begun()
     provider.act(payment.provider_ref, "pay")
     looked_at(payment)
-    provider_calls.request_refund(order.ref, amount=400, reason="", cause=API)
+    refunds.request_refund(order.ref, amount=400, reason="", cause=API)
     assert state_of(order) == "partially_refunded"
 
     provider.act(payment.provider_ref, "fail_refund")

@@ -5,10 +5,11 @@ import { takeRefund } from "./refunds.js";
 
 const ANNOUNCE_AFTER = 1000; // ms of quiet before a screen reader hears where the order has got to
 const LOAD_AGAIN = 5_000; // ms until a page that could not be had is asked for again
+const LONGEST_TIMER = 2 ** 31 - 1; // ms
 const LOOK_AT_CLOCK = 20_000; // ms between two looks at how long there still is to pay
 
 let page, root;
-let announcing, loading;
+let announcing, loading, ending;
 
 const one = (selector) => root.querySelector(selector);
 const show = (element, is) => element && (element.hidden = !is);
@@ -24,7 +25,7 @@ function timeAt(at) {
 }
 
 function showState(state, data) {
-  const says = page.states[shownAs(state, data, page.is_cancelling)];
+  const says = page.states[shownAs(state, data, page.is_cancelling, page.is_overdue)];
   if (!says) return; // a newer server's word: the next load of the page knows it
   root.dataset.state = state;
   root.dataset.tone = says.tone;
@@ -125,6 +126,9 @@ function prepare(rendered) {
   root = document.getElementById("order");
   root.querySelectorAll("time").forEach((time) => inLocalTime(time));
   showTimeLeft();
+  clearTimeout(ending);
+  // How long there is left is the server's word: this machine's clock may be wrong.
+  if (page.pay_left) ending = setTimeout(begin, Math.min(page.pay_left + 500, LONGEST_TIMER));
   const copy = one("[data-copy]");
   show(copy, navigator.clipboard); // only where the page came over HTTPS, or from this machine
   copy.addEventListener("click", async () => {

@@ -8,6 +8,7 @@ const page = document.documentElement.lang;
 // The page's language in the reader's own manner: en-GB where the page is "en".
 const lang = navigator.languages.find((each) => each.split("-")[0] === page.split("-")[0]) ?? page;
 const CLOSED = new Set(["cancelled", "expired"]);
+const EXPIRING = new Set(["created", "awaiting_payment", "failed"]);
 let telling;
 
 /** Today's times are short ones, unless `isFull`: paper does not know when it will be read. */
@@ -35,8 +36,9 @@ export function written(amount, { digits, decimal, group, before, after }) {
 }
 
 /** Under which name the words have it: the state, unless something about it concerns the customer more. */
-export function shownAs(state, data, isCancelling) {
+export function shownAs(state, data, isCancelling, isOverdue = false) {
   if (isCancelling) return "cancelling";
+  if (isOverdue && EXPIRING.has(state)) return "overdue";
   if (CLOSED.has(state) && data.captured) return data.refunded >= data.captured ? "returned" : "late";
   return state;
 }

@@ -1,11 +1,13 @@
 """Paying, cancelling, refunding and refreshing over the API, with a real provider process behind it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from orders import clock
 from orders.models import Order, Payment, Refund
 from orders.payments import registry
 from orders.payments.base import Capabilities
@@ -292,3 +294,43 @@ def test_an_order_without_a_payment_has_nothing_to_refresh(provider: SandboxProc
     answer = call("post", at(an_order(), "refresh"))
 
     assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
+# After its deadline
+
+
+def _past_its_deadline(order: Order) -> None:
+    Order.objects.filter(pk=order.pk).update(expires_at=clock.now() - timedelta(seconds=1))
+
+
+def test_past_its_deadline_no_payment_begins_whatever_the_worker_does(
+    provider: SandboxProcess,
+) -> None:
+    order = an_order()
+    _past_its_deadline(order)
+
+    answer = pay(order)
+
+    assert problem(answer) == (409, "deadline_passed")
+    assert Payment.objects.count() == 0
+    assert call("get", at(order)).json()["is_payable"] is False
+
+
+def test_past_its_deadline_nothing_leads_into_a_payment_that_was_begun(
+    provider: SandboxProcess,
+) -> None:
+    order = an_order()
+    begun = pay(order, "callback", Idempotency_Key="k").json()
+    before = call("get", at(order))
+    _past_its_deadline(order)
+
+    after = call("get", at(order), If_None_Match=before["ETag"])
+    again = pay(order, "callback", Idempotency_Key="k").json()
+
+    assert begun["payment"]["checkout_url"].startswith("http")
+    assert before.json()["is_payable"] is True
+    assert (after.status_code, after.json()["is_payable"]) == (200, False)
+    assert [each["checkout_url"] for each in after.json()["payments"]] == [""]
+    assert (again["payment"]["ref"], again["payment"]["checkout_url"]) == (
+        begun["payment"]["ref"], "",
+    )  # fmt: skip

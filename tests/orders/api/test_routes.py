@@ -40,6 +40,7 @@ def test_an_order_is_made_and_answered_with_its_page() -> None:
         "refunded": 0,
         "disputed": 0,
         "needs_review": False,
+        "is_payable": True,
         "flags": [],
         "is_cancelling": False,
         "metadata": {"cart": 7},

@@ -14,7 +14,7 @@ from orders.domain.errors import (
     InvalidRequest,
     OrderNotFound,
 )
-from orders.models import JournalEpoch, Order, OrderEvent
+from orders.models import JournalEpoch, Order, OrderEvent, Refund
 from tests.builders import (
     API,
     STAFF,
@@ -147,12 +147,33 @@ def test_a_late_payment_is_noted_and_flagged_and_accepted_by_staff() -> None:
     tell(payment, "captured")
     accepted = review.accept_late_payment(order.ref, reason="we still have it", cause=STAFF)
 
-    assert (accepted.state, accepted.captured, accepted.flags) == ("paid", 1_000, ["late_payment"])
+    assert (accepted.state, accepted.captured, accepted.flags) == ("paid", 1_000, [])
     assert journal_of(order)[2:] == [
         (3, "payment.captured_late", "expired"),
         (4, "order.flagged", "expired"),
         (5, "order.late_payment_accepted", "paid"),
+        (6, "order.review_cleared", "paid"),
     ]
+
+
+def test_accepting_a_late_payment_leaves_other_flags_standing() -> None:
+    order = an_order_that_is("expired")
+    tell(a_payment(order, "pending"), "captured")
+    review.flag_order(order.ref, reason="staff", detail="…", cause=STAFF)
+
+    accepted = review.accept_late_payment(order.ref, reason="we still have it", cause=STAFF)
+
+    assert (accepted.flags, accepted.needs_review) == (["staff"], True)
+
+
+def test_a_late_payment_that_is_being_sent_back_is_not_accepted() -> None:
+    order = an_order_that_is("expired")
+    payment = a_payment(order, "pending")
+    tell(payment, "captured")
+    Refund.objects.create(payment=payment, amount=1_000)
+
+    with pytest.raises(InvalidRequest, match="has a refund under way"):
+        review.accept_late_payment(order.ref, reason="", cause=STAFF)
 
 
 def test_a_late_payment_of_a_part_is_not_accepted() -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from orders.commands import provider_calls
+from orders.commands import provider_calls, refunds
 from orders.commands.refresh import Refreshed, refresh_order, refresh_payment
 from orders.domain.errors import OrderNotFound
 from orders.models import Order, OrderEvent, Payment, PaymentCheck, Refund
@@ -90,7 +90,7 @@ def test_all_that_was_missed_is_made_up_at_once(
 def test_a_failed_refund_is_found_out(provider: SandboxProcess, payment: Payment) -> None:
     provider.act(payment.ref, "pay")
     refresh(payment)
-    provider_calls.request_refund(payment.order.ref, amount=300, reason="", cause=API)
+    refunds.request_refund(payment.order.ref, amount=300, reason="", cause=API)
     assert Order.objects.get().state == "partially_refunded"
     provider.act(payment.ref, "fail_refund")
 
@@ -109,7 +109,7 @@ def test_a_refund_on_its_way_is_looked_after_until_it_has_gone(
     refresh(payment)
     provider.set_faults({"fault": "refund_pending", "seconds": 0.1})
 
-    provider_calls.request_refund(payment.order.ref, amount=None, reason="", cause=API)
+    refunds.request_refund(payment.order.ref, amount=None, reason="", cause=API)
     payment.refresh_from_db()
     assert (payment.profile, payment.next_check_at is None) == ("refund", False)
     eventually(lambda: refresh(payment) == "applied")

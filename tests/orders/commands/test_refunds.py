@@ -5,17 +5,27 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from orders.commands import provider_calls
+from orders.commands import provider_calls, refunds, review
 from orders.commands.snapshots import apply_snapshot
 from orders.domain.errors import (
     IdempotencyConflict,
     IllegalMove,
+    InvalidRequest,
     NothingToRefund,
     ProviderRefused,
 )
 from orders.models import Order, Payment, Refund
 from orders.payments import registry
-from tests.builders import API, a_payment, an_order, at_once, types_of
+from tests.builders import (
+    API,
+    STAFF,
+    a_payment,
+    an_order,
+    an_order_that_is,
+    at_once,
+    move,
+    types_of,
+)
 from tests.orders.talking import looks, paid, refresh, start, theirs
 from tests.sandbox import SandboxProcess
 
@@ -29,7 +39,7 @@ def test_a_refund_is_noted_sent_and_applied(
 ) -> None:
     order, payment = paid()
 
-    refund = provider_calls.request_refund(order.ref, amount=amount, reason="broken", cause=API)
+    refund = refunds.request_refund(order.ref, amount=amount, reason="broken", cause=API)
 
     order.refresh_from_db()
     assert (refund.status, refund.amount) == ("succeeded", refunded)
@@ -40,10 +50,10 @@ def test_a_refund_is_noted_sent_and_applied(
 
 def test_no_more_is_refunded_than_is_left(provider: SandboxProcess) -> None:
     order, _ = paid()
-    provider_calls.request_refund(order.ref, amount=700, reason="", cause=API)
+    refunds.request_refund(order.ref, amount=700, reason="", cause=API)
 
     with pytest.raises(NothingToRefund, match=r"3\.00 EUR left to refund; 3\.01 EUR was requested"):
-        provider_calls.request_refund(order.ref, amount=301, reason="", cause=API)
+        refunds.request_refund(order.ref, amount=301, reason="", cause=API)
 
 
 def test_refunds_at_once_never_exceed_what_was_captured(provider: SandboxProcess) -> None:
@@ -51,7 +61,7 @@ def test_refunds_at_once_never_exceed_what_was_captured(provider: SandboxProcess
 
     at_once(
         *[
-            lambda: provider_calls.request_refund(order.ref, amount=400, reason="", cause=API)
+            lambda: refunds.request_refund(order.ref, amount=400, reason="", cause=API)
         ] * 4
     )  # fmt: skip
 
@@ -62,7 +72,7 @@ def test_refunds_at_once_never_exceed_what_was_captured(provider: SandboxProcess
 
 def test_an_unpaid_order_has_nothing_to_refund(provider: SandboxProcess) -> None:
     with pytest.raises(IllegalMove, match="'refund' is not possible"):
-        provider_calls.request_refund(an_order().ref, amount=1, reason="", cause=API)
+        refunds.request_refund(an_order().ref, amount=1, reason="", cause=API)
 
 
 def test_the_same_key_gives_the_same_refund_and_another_amount_is_refused(
@@ -71,7 +81,7 @@ def test_the_same_key_gives_the_same_refund_and_another_amount_is_refused(
     order, payment = paid()
 
     def ask(amount: int | None) -> Refund:
-        return provider_calls.request_refund(
+        return refunds.request_refund(
             order.ref, amount=amount, reason="", cause=API, idempotency_key="k"
         )
 
@@ -92,7 +102,7 @@ def test_a_refund_lost_on_the_way_is_sent_again_with_its_key(
     order, payment = paid()
     provider.set_faults(fault | {"calls": ["refund"]})
 
-    lost = provider_calls.request_refund(order.ref, amount=300, reason="", cause=API)
+    lost = refunds.request_refund(order.ref, amount=300, reason="", cause=API)
     assert (lost.status, Order.objects.get().state) == ("intended", "paid")
     refresh(order)
 
@@ -107,7 +117,7 @@ def test_a_refund_whose_answer_was_lost_is_asked_about_and_not_sent_again(
     """Its key may be forgotten there by now: sent again, it would be another one."""
     order, _ = paid()
     provider.set_faults({"fault": "answer_garbled", "calls": ["refund"]})
-    lost = provider_calls.request_refund(order.ref, amount=300, reason="", cause=API)
+    lost = refunds.request_refund(order.ref, amount=300, reason="", cause=API)
     sent: list[object] = []
     monkeypatch.setattr(registry.get("house"), "refund", sent.append)
 
@@ -125,15 +135,15 @@ def test_a_refund_that_the_provider_refuses_is_noted_once_and_what_it_held_is_fr
     provider.act(payment.ref, "refund", 900)  # in their console; we have not heard of it
 
     with pytest.raises(ProviderRefused, match="house refused the refund"):
-        provider_calls.request_refund(order.ref, amount=1_000, reason="", cause=API)
+        refunds.request_refund(order.ref, amount=1_000, reason="", cause=API)
     refused = Refund.objects.get()
-    provider_calls._record_refusal(refused, API)  # asked twice at once: the other one's refusal
+    refunds._record_refusal(refused, API)  # asked twice at once: the other one's refusal
 
     refresh(order)
     assert refused.status == "refused"
     assert types_of(order).count("refund.failed") == 1
     assert (order.state, order.refunded) == ("partially_refunded", 900)
-    rest = provider_calls.request_refund(order.ref, amount=None, reason="", cause=API)
+    rest = refunds.request_refund(order.ref, amount=None, reason="", cause=API)
     assert (rest.amount, rest.status) == (100, "succeeded")
 
 
@@ -224,3 +234,55 @@ def test_a_payment_that_they_once_had_is_not_closed_because_they_forgot_it(
     payment.refresh_from_db()
     assert (wished.state, wished.is_cancelling) == ("awaiting_payment", True)
     assert (payment.status, looks()) == ("pending", ["not_found"])
+
+
+# Money that came too late
+
+
+def _paid_too_late(provider: SandboxProcess) -> tuple[Order, Payment]:
+    order = an_order()
+    payment = start(order)
+    move(order.ref, "expire")
+    provider.act(payment.ref, "pay")
+    refresh(order)
+    assert (order.state, order.captured, order.flags) == ("expired", 1_000, ["late_payment"])
+    return order, payment
+
+
+def test_a_late_payment_is_sent_back_and_nobody_has_to_decide_any_more(
+    provider: SandboxProcess,
+) -> None:
+    order, payment = _paid_too_late(provider)
+
+    (refund,) = refunds.return_late_payment(order.ref, reason="sold out", cause=STAFF)
+
+    order.refresh_from_db()
+    assert (refund.status, refund.amount) == ("succeeded", 1_000)
+    assert (order.state, order.refunded, order.flags) == ("expired", 1_000, [])
+    assert types_of(order)[-3:] == ["refund.requested", "refund.changed", "order.review_cleared"]
+    assert len(theirs(provider, payment)["refunds"]) == 1
+    with pytest.raises(NothingToRefund):
+        refunds.return_late_payment(order.ref, reason="again", cause=STAFF)
+    with pytest.raises(InvalidRequest, match=r"holds 0\.00 EUR"):
+        review.accept_late_payment(order.ref, reason="", cause=STAFF)
+
+
+def test_the_api_sends_a_late_payment_back_too(provider: SandboxProcess) -> None:
+    order, _ = _paid_too_late(provider)
+
+    refunds.request_refund(order.ref, amount=400, reason="", cause=API)
+
+    order.refresh_from_db()
+    assert (order.state, order.refunded, order.flags) == ("expired", 400, ["late_payment"])
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("state", ["paid", "created"])
+def test_there_is_no_late_payment_to_send_back_from_an_order_that_is_not_closed(state: str) -> None:
+    with pytest.raises(IllegalMove, match="'return_late_payment' is not possible"):
+        refunds.return_late_payment(an_order_that_is(state).ref, reason="", cause=STAFF)
+
+
+def test_a_closed_order_without_money_has_nothing_to_send_back(database: None) -> None:
+    with pytest.raises(IllegalMove, match="'refund' is not possible"):
+        refunds.return_late_payment(an_order_that_is("expired").ref, reason="", cause=STAFF)

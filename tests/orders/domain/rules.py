@@ -5,7 +5,7 @@ Each row is written from the design: the verdict, and the steps as `move:event` 
 
 from typing import Any
 
-from orders.domain.decisions import CurrentPayment
+from orders.domain.current_payment import CurrentPayment
 from orders.domain.states import State
 from orders.payments.base import (
     DisputeStatus,
@@ -153,6 +153,22 @@ ROWS: dict[str, tuple[CurrentPayment, Snapshot, str, list[str]]] = {
         held("intended", "cancelled"), told("captured"), APPLY, LATE),
     "authorised after cancelling": (held("pending", "cancelled"), told("authorised"), APPLY, [AUTHORISED]),
     "failed after expiring": (held("pending", "expired"), told("failed"), APPLY, [FAILED]),
+    "late money is sent back": (
+        held("captured", "expired", captured=1_000, order_flags=["late_payment"]),
+        told("captured", refunds=(refund(1_000),)), APPLY, ["refund.changed", "order.review_cleared"]),
+    "a part of late money is sent back": (
+        held("captured", "expired", captured=1_000, order_flags=["late_payment"]),
+        told("captured", refunds=(refund(400),)), APPLY, ["refund.changed"]),
+    "late money comes and goes back at once": (
+        held("pending", "cancelled"), told("captured", refunds=(refund(1_000),)), APPLY,
+        [*LATE, "refund.changed", "order.review_cleared"]),
+    "late money goes back, and nobody was to look": (
+        held("captured", "expired", captured=1_000), told("captured", refunds=(refund(1_000),)),
+        APPLY, ["refund.changed"]),
+    "late money that went back is here again": (
+        held("captured", "expired", captured=1_000, refunded=1_000, refunds={"r1": "succeeded"}),
+        told("captured", refunds=(refund(1_000, "failed"),)), APPLY,
+        ["refund.failed", "refund.changed", "flag late_payment"]),
     # (6) never a transition
     "too much": (held(), told("captured", amount=1_001, captured=1_001), MISMATCH, []),
     "too little": (held(), told("captured", amount=999, captured=999), MISMATCH, []),

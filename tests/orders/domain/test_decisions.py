@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from orders.domain.decisions import CurrentPayment, Decision, Verdict, decide
+from orders.domain.current_payment import CurrentPayment
+from orders.domain.decisions import Decision, Verdict, decide
 from orders.domain.events import (
     DisputeOpened,
     Event,

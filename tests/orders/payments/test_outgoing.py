@@ -2,11 +2,15 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from backend.config import provider_accounts
 from orders.access import jwks
+from orders.payments import registry
 from orders.payments.base import Unavailable
 from orders.payments.house import House
 from orders.payments.stripe import Stripe
@@ -136,3 +140,17 @@ def test_a_proxy_that_is_away_means_that_nothing_was_sent(
 
     with pytest.raises(Unavailable):
         ask_house("https://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_that_holds_no_certificates_stops_a_process_that_starts(
+    content: str | None, tmp_path: Path, settings: Settings
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    settings.ORDERCAST_OUTGOING_CA = str(file)
+    registry.cache_clear()
+
+    with pytest.raises(ImproperlyConfigured, match="ORDERCAST_OUTGOING_CA must be a file"):
+        provider_accounts.warm()

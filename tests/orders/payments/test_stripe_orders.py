@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from orders.callbacks import intake
-from orders.commands import lifecycle, provider_calls, refresh, snapshots
+from orders.commands import lifecycle, provider_calls, refresh, refunds, snapshots
 from orders.domain.cause import Cause, Source
 from orders.domain.outcomes import Outcome
 from orders.models import CallbackReceipt, Order, Payment
@@ -130,7 +130,7 @@ def test_a_refund_of_ours_is_known_by_our_reference(shop: Shop) -> None:
     shop.act("pay")
     shop.deliver("checkout.session.completed")
 
-    refund = provider_calls.request_refund(shop.ref, amount=1250, reason="broken", cause=API)
+    refund = refunds.request_refund(shop.ref, amount=1250, reason="broken", cause=API)
 
     assert (shop.state, refund.status) == ("refunded", "succeeded")
     assert refund.provider_ref.startswith("re_")

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from orders.domain.outcomes import Found
 from orders.models import Payment, PaymentCheck, Refund
 from orders.schedule import checks
 from orders.schedule.checks import CheckResult, Claim
@@ -96,7 +97,7 @@ class TestNoting:
 
         checks.record_check(
             payment.pk,
-            CheckResult(found="nothing_new", detail="…", took_ms=12),
+            CheckResult(found=Found.NOTHING_NEW, detail="…", took_ms=12),
             RECONCILER,
             now,
             claim,
@@ -114,7 +115,7 @@ class TestNoting:
     @pytest.mark.parametrize("found", ["rate_limited", "unavailable"])
     def test_an_outage_or_a_429_uses_up_no_attempt(self, found: str) -> None:
         payment, claim = claimed()
-        look = CheckResult(found=found, is_attempt=False, retry_after=100.0)
+        look = CheckResult(found=Found(found), is_attempt=False, retry_after=100.0)
 
         checks.record_check(payment.pk, look, RECONCILER, timezone.now(), claim)
 
@@ -124,11 +125,11 @@ class TestNoting:
     @pytest.mark.parametrize(
         "look",
         [
-            CheckResult(found="unavailable", is_attempt=False, retry_after=100.0),
-            CheckResult(found="rate_limited", is_attempt=False),
-            CheckResult(found="error"),
-            CheckResult(found="not_found"),
-            CheckResult(found="malformed"),
+            CheckResult(found=Found.UNAVAILABLE, is_attempt=False, retry_after=100.0),
+            CheckResult(found=Found.RATE_LIMITED, is_attempt=False),
+            CheckResult(found=Found.ERROR),
+            CheckResult(found=Found.NOT_FOUND),
+            CheckResult(found=Found.MALFORMED),
         ],
         ids=lambda look: look.found,
     )
@@ -148,7 +149,7 @@ class TestNoting:
 
         (claim,) = checks.claim_due(timezone.now() + DAY, 1)
         checks.record_check(
-            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+            payment.pk, CheckResult(found=Found.NOTHING_NEW), RECONCILER, timezone.now(), claim
         )
         payment.refresh_from_db()
         assert payment.next_check_at is None
@@ -159,7 +160,7 @@ class TestNoting:
         for looks in range(1, 100):  # noqa: B007 — counted
             Payment.objects.filter(pk=payment.pk).update(next_check_at=timezone.now())
             (claim,) = checks.claim_due(timezone.now(), 1)
-            look = CheckResult(found="malformed")
+            look = CheckResult(found=Found.MALFORMED)
             if checks.record_check(payment.pk, look, RECONCILER, timezone.now(), claim):
                 break
 
@@ -171,7 +172,7 @@ class TestNoting:
         Payment.objects.filter(pk=payment.pk).update(next_check_at=hurried)
 
         checks.record_check(
-            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+            payment.pk, CheckResult(found=Found.NOTHING_NEW), RECONCILER, timezone.now(), claim
         )
 
         payment.refresh_from_db()
@@ -183,7 +184,7 @@ class TestNoting:
 
         tell(payment, "processing")
         checks.record_check(
-            payment.pk, CheckResult(found="applied"), RECONCILER, timezone.now(), claim
+            payment.pk, CheckResult(found=Found.APPLIED), RECONCILER, timezone.now(), claim
         )
 
         assert waits(payment) < 13 * SECOND
@@ -193,7 +194,7 @@ class TestNoting:
         payment, claim = claimed()
 
         checks.record_check(
-            payment.pk, CheckResult(found="nothing_new"), STAFF, timezone.now(), None
+            payment.pk, CheckResult(found=Found.NOTHING_NEW), STAFF, timezone.now(), None
         )
 
         payment.refresh_from_db()
@@ -205,7 +206,7 @@ class TestNoting:
         (taken_over,) = checks.claim_due(claim.until, 1)
 
         checks.record_check(
-            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+            payment.pk, CheckResult(found=Found.NOTHING_NEW), RECONCILER, timezone.now(), claim
         )
 
         payment.refresh_from_db()
@@ -216,7 +217,7 @@ class TestNoting:
         Payment.objects.filter(pk=payment.pk).update(step=len(PROFILES[Profile.WAITING]) - 1)
 
         is_over = checks.record_check(
-            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+            payment.pk, CheckResult(found=Found.NOTHING_NEW), RECONCILER, timezone.now(), claim
         )
 
         payment.refresh_from_db()
@@ -227,7 +228,7 @@ class TestNoting:
         Payment.objects.filter(pk=payment.pk).update(status="cancelled")
 
         is_over = checks.record_check(
-            payment.pk, CheckResult(found="nothing_new"), RECONCILER, timezone.now(), claim
+            payment.pk, CheckResult(found=Found.NOTHING_NEW), RECONCILER, timezone.now(), claim
         )
 
         payment.refresh_from_db()

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone, translation
 
 from orders import access
-from orders.commands import provider_calls, review
+from orders.commands import refunds, review
 from orders.domain.cause import Cause, Source
 from orders.domain.errors import OrderNotFound
 from orders.domain.states import State
@@ -69,7 +69,7 @@ def test_what_went_back_in_the_providers_console_is_told_apart_from_what_was_ask
     provider.act(payment.provider_ref, "pay")
     make_due(payment)
     reconciler.tick()
-    provider_calls.request_refund(order.ref, amount=300, reason="", cause=API)
+    refunds.request_refund(order.ref, amount=300, reason="", cause=API)
     asked_for = explain(order.ref)
     provider.act(payment.provider_ref, "refund", 250)
     make_due(payment)

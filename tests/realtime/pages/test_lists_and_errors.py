@@ -72,7 +72,7 @@ def test_my_orders_that_are_none_say_where_else_to_look() -> None:
     ("path", "status", "said"),
     [
         ("/nothing/", 404, "Page not found"),
-        ("/callbacks/%00/", 404, "Page not found"),
+        ("/nothing/%00/", 404, "Page not found"),
     ],
 )
 def test_what_is_not_there_has_a_page_too(path: str, status: int, said: str) -> None:

@@ -1,6 +1,7 @@
 """The customers' pages, through Django's test client: right without JavaScript."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from orders import access
+from orders import access, clock
 from orders.commands import refresh
 from orders.domain import money
 from orders.domain.events import CancellationRequested, ConflictFound, OrderFlagged
@@ -280,3 +281,56 @@ def test_the_shop_puts_its_name_on_its_pages(settings: Settings) -> None:
 
     assert "Kaffee & Kuchen" in shown_without_script(page_of(order))
     assert "Kaffee & Kuchen" in shown_without_script(page_of(order, under="receipt/"))
+
+
+# After its deadline
+
+
+def past_its_deadline(order: Order) -> None:
+    Order.objects.filter(pk=order.pk).update(expires_at=clock.now() - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("state", ["created", "awaiting_payment", "failed"])
+def test_past_its_deadline_an_order_offers_no_payment(state: str) -> None:
+    order = an_order_that_is(state)
+    offered, left = shown_without_script(page_of(order)), for_script(page_of(order))["pay_left"]
+    past_its_deadline(order)
+
+    shown, page = shown_without_script(page_of(order)), for_script(page_of(order))
+
+    assert "To be paid by" in offered
+    assert left > 0
+    assert "The time to pay has run out" in shown
+    assert "To be paid by" not in shown
+    assert (page["is_overdue"], page["pay_left"]) == (True, 0)
+
+
+@pytest.mark.parametrize("state", ["processing", "authorised", "paid", "expired"])
+def test_what_is_on_its_way_or_over_is_not_called_too_late(state: State) -> None:
+    order = an_order_that_is(state)
+    past_its_deadline(order)
+
+    assert str(texts.STATES[state].headline) in shown_without_script(page_of(order))
+
+
+def test_pressing_pay_past_the_deadline_neither_begins_a_payment_nor_leads_into_one(
+    provider: SandboxProcess,
+) -> None:
+    begun, new = an_order(), an_order()
+    Client().post(granted(begun))
+    past_its_deadline(begun)
+    past_its_deadline(new)
+
+    answers = [Client().post(granted(order))["Location"] for order in (begun, new)]
+
+    assert all(address.startswith("/orders/") for address in answers)
+    assert Payment.objects.count() == 1
+
+
+def test_my_orders_say_that_the_time_to_pay_is_over(user: Callable[..., User]) -> None:
+    customer = user("rosa")
+    past_its_deadline(an_order(customer_id=customer.pk))
+    client = Client()
+    client.force_login(customer)
+
+    assert "Time to pay ran out" in shown_without_script(client.get("/orders/"))
