@@ -58,8 +58,8 @@ class Environment(BaseSettings):
     ORDERCAST_DATABASE_POOLER: Literal["transaction", ""] = Field(
         "",
         examples=["transaction"],
-        description="`transaction` behind PgBouncer in transaction mode: nothing is then left in a session. Empty: "
-        "none, or one that keeps each client its connection and lets `options` through.",
+        description="`transaction` behind PgBouncer: nothing is then kept in a session of PostgreSQL. "
+        "Empty: no pooler.",
     )
     ORDERCAST_LOCK_TIMEOUT: float = Field(
         2.0,

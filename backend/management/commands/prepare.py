@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import connection
 
 from backend.settings import ENV
 from orders import demo
+from orders.database import unlimited
+from orders.database.deploy import one_at_a_time
 from workers import schedule
 
 # Any number will do, if only all of us take the same: the first eight bytes of "ordercast".
@@ -20,18 +21,15 @@ class Command(BaseCommand):
     help = "Migrates the database, installs the beat schedule, and in the demo creates its user and orders."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # Migrations commit one by one, so the lock belongs to the session, and PostgreSQL frees it if we die.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        try:
+        with one_at_a_time(_LOCK, self._wait), unlimited():
             call_command("migrate", verbosity=options["verbosity"], interactive=False)
             schedule.install()
             if ENV.ORDERCAST_DEMO:
                 _make_demo_user()
                 demo.seed()
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+    def _wait(self) -> None:
+        self.stderr.write("another `manage.py prepare` is under way: waiting for it")
 
 
 def _make_demo_user() -> None:

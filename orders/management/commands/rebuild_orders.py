@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
+from orders.database import unlimited
 from orders.journal import verify
 from orders.models import Order
 
@@ -14,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         changed = 0
-        with tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
+        with unlimited(), tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
             for difference in verify.rebuild(bar.update):
                 changed += 1
                 bar.clear()

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
+from orders.database import unlimited
 from orders.journal import verify
 from orders.models import Order
 
@@ -15,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = 0
-        with tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
+        with unlimited(), tqdm(total=Order.objects.count(), unit=" orders", disable=None) as bar:
             for difference in verify.differences(bar.update):
                 wrong += 1
                 bar.clear()
