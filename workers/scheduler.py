@@ -4,7 +4,9 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from workers.celery_internals import BeatEntry
 
 log = logging.getLogger(__name__)
 
@@ -12,7 +14,7 @@ PAUSE = 1.0  # seconds until a broker that is unavailable is tried again
 AHEAD = timedelta(minutes=1)  # what another machine's clock may differ
 
 
-class Entry(ModelEntry):  # type: ignore[misc] # django-celery-beat has no types
+class Entry(BeatEntry):
     """A periodic task that neither waits for a time that a wrong clock wrote down, nor expires by a worker's clock."""
 
     def __init__(self, model: Any, app: Any = None) -> None:
@@ -23,7 +25,7 @@ class Entry(ModelEntry):  # type: ignore[misc] # django-celery-beat has no types
 
     def is_due(self) -> Any:
         """`schedules.schedstate`: whether it is due, and in how many seconds to ask again."""
-        now = self._default_now()
+        now = self.now()
         if self.last_run_at > now + AHEAD:
             log.warning(
                 "%r last ran at %s, which is still to come: a clock was wrong; it runs now",

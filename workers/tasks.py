@@ -7,7 +7,7 @@ from celery import shared_task
 from realtime.pubsub import publisher
 from realtime.pubsub.names import Hint
 from workers import announcer, comparing, provider_status, reconciler, refresh_jobs
-from workers.inline_task import InlineTask
+from workers.celery_internals import InlineTask
 
 
 @shared_task

@@ -8,7 +8,7 @@ import logging
 import time
 
 import redis
-from kombu.exceptions import OperationalError
+from celery.exceptions import OperationalError
 
 from orders.database import UNAVAILABLE
 

@@ -45,7 +45,7 @@ def watch(
 
 def worker_answers() -> bool:
     """Whether a Celery worker answers a ping."""
-    from kombu.exceptions import OperationalError
+    from celery.exceptions import OperationalError
 
     from backend.celery import app
 
