@@ -12,6 +12,7 @@ import pytest
 import redis
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from pytest_django import Settings
 
 from backend.up import command_line
 from orders.models import Order, Payment
@@ -20,7 +21,7 @@ from tests.skew import skewed
 from tests.waiting import eventually
 from tests.workers.conftest import begun, make_due
 from workers import announcer, clock_skew, schedule
-from workers.guard import FAILURES, Guard
+from workers.guard import FAILURES, Allowance, Guard
 
 pytestmark = pytest.mark.stack
 Environment = dict[str, str]
@@ -112,24 +113,32 @@ def test_a_hint_that_waited_for_long_is_not_worth_sending() -> None:
     assert not announcer.is_stale(None)  # of a version that did not say
 
 
+@pytest.mark.parametrize("skew", [-3600, 3600])
 def test_a_breaker_that_another_machine_opened_stands_for_its_pause(
-    environment: Environment,
+    environment: Environment, settings: Settings, skew: int
 ) -> None:
-    code = f"from workers.guard import Guard\nfor _ in range({FAILURES}): Guard('house').report('unavailable')"
-    for skew in (-3600, 3600):
-        for report in (
-            code,
-            "from workers.guard import Guard; print(Guard('house').allowance(7).questions)",
-        ):
-            done = subprocess.run(
-                [sys.executable, "-c", f"import django; django.setup()\n{report}"],
-                env={**skewed(environment, skew), "DJANGO_SETTINGS_MODULE": "backend.settings"},
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
-        assert done.stdout.strip() == "0"
+    scale = 10  # a pause of five minutes, which no process needs to start
+    settings.ORDERCAST_CHECK_TIME_SCALE = scale
+    theirs = {
+        **skewed(environment, skew),
+        "DJANGO_SETTINGS_MODULE": "backend.settings",
+        "ORDERCAST_CHECK_TIME_SCALE": str(scale),
+    }
 
-        assert Guard("house").is_open()
-        assert Guard("house").allowance(7).questions == 0
+    def printed(code: str) -> str:
+        command = [sys.executable, "-c", f"import django; django.setup()\n{code}"]
+        return subprocess.check_output(command, env=theirs, text=True).strip()
+
+    printed(
+        "from workers.guard import Guard\n"
+        f"for _ in range({FAILURES}): Guard('house').report('unavailable')"
+    )
+
+    assert printed("from workers.guard import Guard; print(Guard('house').allowance(7))") == str(
+        Allowance(0, None)
+    )
+    assert Guard("house").is_open()
+    assert Guard("house").allowance(7).questions == 0
 
 
 def test_beat_does_not_wait_for_a_time_that_a_wrong_clock_wrote_down(
