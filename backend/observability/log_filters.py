@@ -48,6 +48,17 @@ class Outages(logging.Filter):
         return True
 
 
+class ClientErrors(logging.Filter):
+    """What Django refuses as suspicious is answered 400, and a line without a traceback: a client can order any number
+    of them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security"):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True
+
+
 def _is_outage(error: BaseException | None) -> bool:
     """Also one that a library has wrapped in an error of its own."""
     while error is not None:

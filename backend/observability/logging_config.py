@@ -52,13 +52,14 @@ def configuration(level: str, style: str) -> dict[str, Any]:
         "formatters": {"line": {"()": f"{__name__}.formatter", "style": style}},
         "filters": {
             "announcements": {"()": "backend.observability.log_filters.Announcements"},
+            "client_errors": {"()": "backend.observability.log_filters.ClientErrors"},
             "outages": {"()": "backend.observability.log_filters.Outages"},
         },
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                "filters": ["announcements", "outages"],
+                "filters": ["announcements", "client_errors", "outages"],
             }
         },
         "root": {"handlers": ["stderr"], "level": level},

@@ -110,15 +110,22 @@ class Layer:
             self._on_back([topic])
 
     def _received(self, _channel: bytes, body: bytes) -> None:
+        # Whatever goes wrong, the hints after it are worth hearing, and what this one meant stands in the journal.
         try:
             message = self._layer.deserialize(body)
-            if message["type"] == names.HINT:
-                self._take(*names.hints_in(message))
-            elif message["type"] == names.ECHO:
+            kind = message["type"]
+            hints = names.hints_in(message) if kind == names.HINT else None
+        except Exception as error:  # noqa: BLE001 — anybody who can write to Valkey may have written it
+            logger.warning("a malformed hint was dropped: %s", type(error).__name__)
+            self._on_back(None)
+            return
+        try:
+            if hints is not None:
+                self._take(*hints)
+            elif kind == names.ECHO:
                 self._heard()
         except Exception:
-            # Whatever it is, the hints after it are worth hearing, and what this one meant stands in the journal.
-            logger.exception("a malformed hint was dropped")
+            logger.exception("a hint was not taken")
             self._on_back(None)
 
     def _take(self, topic: str, hints: list[names.Hint]) -> None:

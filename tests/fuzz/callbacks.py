@@ -36,7 +36,7 @@ def run(target: Target, tally: Tally, count: int) -> None:
             sender.expect(what, headers, body, {400})
         for body in NASTY:
             # Signed by somebody who has the secret, and still nonsense.
-            sender.expect(f"signed nonsense {body[:20]!r}", _signed(body), body, {400})
+            sender.expect(f"signed nonsense {body[:20]!r}", signed(body), body, {400})
         if target.version() != before:
             tally.blame("crashes", "a forged callback has moved the order")
         sender.expect("the genuine one", *_genuine(target.payment), {200, 202, 204})
@@ -76,10 +76,10 @@ def _genuine(payment: str) -> tuple[dict[str, str], bytes]:
         "currency": "EUR",
     }
     body = json.dumps({"type": "payment.updated", "data": data}).encode()
-    return _signed(body), body
+    return signed(body), body
 
 
-def _signed(body: bytes) -> dict[str, str]:
+def signed(body: bytes) -> dict[str, str]:
     event_id, at = f"msg_{secrets.token_hex(8)}", datetime.now(UTC)
     text = body.decode("utf-8", "replace")
     return {

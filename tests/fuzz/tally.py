@@ -16,6 +16,7 @@ class Tally:
     server_errors: int = 0
     crashes: int = 0
     undocumented: int = 0
+    health_live_p99_ms: float = 0.0  # of `/health/live`, all the time
     findings: dict[str, int] = field(default_factory=dict)
 
     def blame(self, kind: str, what: str) -> None:

@@ -24,6 +24,7 @@ class Target:
     url: str
     log: Callable[[], str]
     pid: int
+    valkey_url: str
     refs: list[str] = field(default_factory=list)
     payment: str = ""  # of refs[0]
     grant: str = ""  # for refs[0] alone
@@ -44,7 +45,7 @@ class Target:
             self.grant = self.grant or order["grant"]
         begun = self.client.post(f"/api/orders/{self.refs[0]}/payments", json={})
         self.payment = begun.raise_for_status().json()["payment"]["ref"]
-        self.began_with = self._size()
+        self.began_with = self.size()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -63,7 +64,7 @@ class Target:
         except httpx.HTTPError as error:
             tally.blame("crashes", f"after {when}: does not answer: {error!r}")
             return
-        grown = self._size() - self.began_with
+        grown = self.size() - self.began_with
         if grown > MAX_GROWTH:
             tally.blame("crashes", f"after {when}: grown by {grown / 2**20:.0f} MB")
         for end in self._traces():
@@ -87,5 +88,5 @@ class Target:
     def close(self) -> None:
         self.client.close()
 
-    def _size(self) -> int:
+    def size(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)

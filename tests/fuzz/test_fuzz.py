@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.conf import settings
 
 from backend.server.options import uvicorn_arguments
 from tests.fuzz.machines import BRIEFLY, Amounts, run
@@ -36,7 +37,7 @@ def target(
             60,
             ignoring=(httpx.HTTPError,),
         )
-        with closing(Target(url, log.read_text, process.pid)) as made:
+        with closing(Target(url, log.read_text, process.pid, settings.VALKEY_URL)) as made:
             yield made
     finally:
         process.kill()

@@ -15,7 +15,7 @@ import structlog
 from django.utils import timezone
 from pytest_django import Settings
 
-from backend.observability.log_filters import Announcements, Outages
+from backend.observability.log_filters import Announcements, ClientErrors, Outages
 from backend.up import command_line
 from orders.models import Order
 from orders.schedule.profiles import PROFILES, Profile
@@ -160,3 +160,12 @@ def test_a_task_that_announces_is_not_told_of_twice_unless_it_fails() -> None:
     done.levelno = other.levelno = logging.INFO
 
     assert [announcements.filter(each) for each in (done, failed, other)] == [False, True, True]
+
+
+def test_what_a_client_did_wrong_is_a_line_and_no_traceback() -> None:
+    suspicious = record("django.security.DisallowedRedirect", ValueError("too long"), "refused")
+    defect = record("django.request", ValueError("a defect"))
+
+    assert all(ClientErrors().filter(each) for each in (suspicious, defect))
+    assert (suspicious.levelname, suspicious.exc_info) == ("WARNING", None)
+    assert (defect.levelname, defect.exc_info is None) == ("ERROR", False)
