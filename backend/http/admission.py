@@ -3,7 +3,6 @@
 Each refusal says what was wrong, as problem+json.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from orders.api import problems
 from orders.security import rate_limits
 from orders.security.rate_limits import LimitScope, TooMany
 from realtime.access import origins
@@ -18,7 +18,6 @@ from realtime.access import origins
 Scope = dict[str, Any]
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
-
 
 _ONCE = {b"host", b"authorization", b"origin", b"content-type", b"content-length"}
 
@@ -105,22 +104,15 @@ def admit_handshake(address: str) -> None:
 
 async def deny(scope: Scope, send: Send, refused: Refused) -> None:
     if "websocket.http.response" in scope.get("extensions", {}):
-        await answer(send, refused, "websocket.http.response")
+        await answer(scope, send, refused, "websocket.http.response")
     else:
         await send({"type": "websocket.close"})  # before it is accepted: the handshake gets a 403
 
 
-async def answer(send: Send, refused: Refused, kind: str = "http.response") -> None:
-    problem = {
-        "type": "about:blank",
-        "title": refused.code.replace("_", " ").capitalize(),
-        "status": refused.status,
-        "code": refused.code,
-        "detail": str(refused),
-    }
-    body = json.dumps(problem).encode()
+async def answer(scope: Scope, send: Send, refused: Refused, kind: str = "http.response") -> None:
+    body = problems.encode(refused.status, refused.code, str(refused), scope["path"])
     headers = {
-        "content-type": "application/problem+json",
+        "content-type": problems.CONTENT_TYPE,
         "content-length": str(len(body)),
         **refused.headers,
     }

@@ -114,7 +114,7 @@ class Gateway:
     ) -> Newcomer | None:
         """What a handshake comes to, if it asks for a socket of orders and is admitted.
 
-        None: it has to come through `__call__`, which finds the same and says so.
+        None: it has to come through `__call__`, which finds the same and answers.
         """
         try:
             check_https(scheme)
@@ -136,7 +136,7 @@ class Gateway:
             check_https(scope.get("scheme", "http"))  # optional in ASGI
             check_head(scope)
         except Refused as refused:
-            await answer(send, refused)
+            await answer(scope, send, refused)
         else:
             await self._application(scope, receive, send)
 
@@ -157,7 +157,7 @@ class Gateway:
         except Refused as refused:
             if answering.status:
                 raise  # too late to say so: the server cuts the connection
-            await answer(answering.send, refused)
+            await answer(scope, answering.send, refused)
         finally:
             _tell(scope, answering.status, time.perf_counter() - began)
 
@@ -239,7 +239,7 @@ async def _preflight(scope: Scope, send: Send) -> None:
         check_head(scope)
         check_origin(headers)
     except Refused as refused:
-        await answer(send, refused)
+        await answer(scope, send, refused)
         return
     await send(
         {"type": "http.response.start", "status": 204, "headers": origins.preflight(headers)}

@@ -15,11 +15,11 @@ from typing import Any
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
+from backend.server import refusal
 from backend.server.http10 import Http10Cycle
 from backend.server.idle_connections import idle_connections
 from backend.server.request_target import BadTarget, as_path
@@ -32,11 +32,9 @@ HEAD_TIME = 20.0  # seconds for a whole head, from its first byte
 FRAMING_FOR_A_BYTE = 8
 PIECE = 4 * KB  # bytes that are parsed before the next look at the bounds
 
-_TOO_LARGE = 431, "The head, or what surrounds the chunks of the body, is larger than 64 KB.\n"
-
 
 class _Refused(Exception):
-    """Raised to the parser, and so wrapped by it: what the client is told is in `_refusal`."""
+    """Raised to the parser, and so wrapped by it: what is answered is in `_refusal`."""
 
 
 class _Flow(FlowControl):
@@ -64,7 +62,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unread = 0  # bytes of a body that the parser takes for another protocol's
         self._when_answered: Callable[[], None] | None = None  # all that was parsed before it
         self._running: RequestResponseCycle | None = None  # where `cycle` waits for it
-        self._refusal = 400, "Invalid HTTP request received.\n"
+        self._refusal = refusal.BAD_REQUEST
         self._head_timer: asyncio.TimerHandle | None = None
         self._idle = idle_connections(self.server_state)
 
@@ -108,10 +106,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                     self._in_turn(self._upgrade)
                     return
             except HttpParserError:
-                self._refuse(*self._refusal)
+                self._refuse(self._refusal)
                 return
             if not self._is_within_bounds(len(piece), is_body):
-                self._refuse(*_TOO_LARGE)
+                self._refuse(refusal.TOO_LARGE)
                 return
         self._keep(data[start:])
         if self._is_idle() and self._head_timer is None and self.timeout_keep_alive_task is None:
@@ -215,7 +213,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         self.scope["http_version"] = version
         if version not in ("1.1", "1.0"):
-            self._refusal = 505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.\n"
+            self._refusal = refusal.VERSION
             raise _Refused
         if not self.url.startswith(b"/"):
             try:
@@ -255,7 +253,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """The parser takes what follows for the other protocol, and so a body for the next request."""
         fields = dict(self.headers)
         if b"transfer-encoding" in fields:
-            self._refusal = 501, "A chunked body is not read behind an upgrade to this protocol.\n"
+            self._refusal = refusal.CHUNKED_UPGRADE
             raise _Refused
         self._unread = int(fields.get(b"content-length", b"0"))
 
@@ -271,7 +269,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # Refusals and time
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _refuse(self, why: refusal.Refusal) -> None:
         """Say so in its turn, and close. What is being answered already can only be cut."""
         self._unparsed = b""
         is_in_body = self._head is None and not self._is_between
@@ -279,22 +277,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             # It waits for its turn, and never begins.
             self.pipeline.clear()
             self.cycle = self._running
-            self._in_turn(partial(self._write_refusal, status, text))
+            self._in_turn(partial(self._write_refusal, why))
         elif is_in_body and self._is_answering():
             if self.cycle.response_started:
                 self.transport.close()
             else:
-                self._write_refusal(status, text)
+                self._write_refusal(why)
         else:
-            self._in_turn(partial(self._write_refusal, status, text))
+            self._in_turn(partial(self._write_refusal, why))
 
-    def _write_refusal(self, status: int, text: str) -> None:
-        if self.transport.is_closing():
-            return
-        head = STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\n"
-        length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text)
-        self.transport.write(head + length + text.encode())
-        self.transport.close()
+    def _write_refusal(self, why: refusal.Refusal) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(why.encoded())
+            self.transport.close()
 
     def _start_head_timer(self) -> None:
         self._stop_head_timer()

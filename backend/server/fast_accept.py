@@ -134,7 +134,7 @@ class FastAcceptProtocol(WebSocketProtocol):
     def send_receive_event_to_app(self) -> None:
         super().send_receive_event_to_app()
         if self.read_paused:
-            # It was heard; uvicorn waits for an application to take it.
+            # It was handed over by a call; uvicorn waits for an application to take it.
             self.read_paused = False
             self.transport.resume_reading()
 

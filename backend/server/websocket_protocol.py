@@ -142,7 +142,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.state is OPEN:
             self.conn.send_close(code, reason)
             self.handle_parser_exception()
-        else:  # one of us has said farewell already
+        else:  # one of us has sent a close frame already
             self._may_still_send = MAX_THROWN_AWAY
             self._cut_later()
 
@@ -180,11 +180,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_parser_exception(self) -> None:
         """Say why, and close when the client has done so, as after a close of our own."""
         self._may_still_send = MAX_THROWN_AWAY
-        told = self.conn.close_sent
-        if told is not None and not self.close_sent:
+        sent = self.conn.close_sent
+        if sent is not None and not self.close_sent:
             self.close_sent = True
             self.queue.put_nowait(
-                {"type": "websocket.disconnect", "code": told.code, "reason": told.reason}
+                {"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason}
             )
             self.transport.write(b"".join(self.conn.data_to_send()))
         if self.transport.can_write_eof():

@@ -5,12 +5,12 @@ has gone would bound. Each stream is one order; the cursor of an event is its id
 """
 
 import asyncio
-import json
 import logging
 import re
 from typing import Any
 from urllib.parse import parse_qs
 
+from orders.api import problems
 from realtime.access import origins
 from realtime.access.authentication import Access, Denied, access_of
 from realtime.hub import local
@@ -134,11 +134,9 @@ class Stream:
         return (found["epoch"], int(found["version"])) if found else (None, None)
 
     async def _problem(self, status: int, code: str, detail: str) -> None:
-        body = json.dumps(
-            {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
-        )
+        body = problems.encode(status, code, detail, self.scope["path"])
         headers = [
-            (b"content-type", b"application/problem+json"),
+            (b"content-type", problems.CONTENT_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
             *self._cors(),
@@ -148,7 +146,7 @@ class Stream:
         if status in {429, 503}:
             headers.append((b"retry-after", b"5"))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body.encode()})
+        await self.send({"type": "http.response.body", "body": body})
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

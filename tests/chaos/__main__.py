@@ -49,6 +49,8 @@ async def _main(data: Path, seconds: float, pages: int, seed: int) -> int:
     finally:
         front.close()
         town.close()
+    if "accepted by plain ASGI" in (data / "web_1.out").read_text(errors="replace"):
+        _say("sockets were accepted by plain ASGI")
     _say(f"CHAOS {json.dumps(outcome.line())}")
     return int(not outcome.is_clean)
 

@@ -15,10 +15,14 @@ def open_sandbox(data: Path) -> SandboxProcess:
 
 def prepare_environment(data: Path, sandbox: SandboxProcess, public_url: str) -> None:
     """For this process's own settings, and for all that it starts."""
+    fast_accept = os.environ.get(
+        "ORDERCAST_FAST_ACCEPT", "on"
+    )  # which way pages come may be chosen
     for name in [name for name in os.environ if name.startswith("ORDERCAST_")]:
         del os.environ[name]
     much = "10000000/minute"
     os.environ |= {
+        "ORDERCAST_FAST_ACCEPT": fast_accept,
         "DJANGO_SETTINGS_MODULE": "backend.settings",
         "PYTHONUNBUFFERED": "1",
         "ORDERCAST_DEMO": "true",

@@ -19,9 +19,15 @@ SEED = "4"
 
 
 @pytest.fixture
-def harness() -> Iterator["subprocess.Popen[str]"]:
+def fast_accept() -> str:
+    return "on"
+
+
+@pytest.fixture
+def harness(fast_accept: str) -> Iterator["subprocess.Popen[str]"]:
     """`make chaos`, ten seconds of it with few pages."""
-    environment = {**os.environ, "CHAOS_SECONDS": "10", "CHAOS_PAGES": "60", "SEED": SEED}
+    amounts = {"CHAOS_SECONDS": "10", "CHAOS_PAGES": "60", "SEED": SEED}
+    environment = {**os.environ, **amounts, "ORDERCAST_FAST_ACCEPT": fast_accept}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.chaos"],
         cwd=ROOT,
@@ -35,9 +41,13 @@ def harness() -> Iterator["subprocess.Popen[str]"]:
         process.send_signal(signal.SIGKILL)
 
 
-def test_ten_seconds_of_chaos_lose_nothing(harness: "subprocess.Popen[str]") -> None:
+@pytest.mark.parametrize("fast_accept", ["on", "off"])
+def test_ten_seconds_of_chaos_lose_nothing(
+    harness: "subprocess.Popen[str]", fast_accept: str
+) -> None:
     said, _ = harness.communicate(timeout=900)
 
+    assert ("accepted by plain ASGI" in said) == (fast_accept == "off")
     assert harness.returncode == 0, said
     assert f"SEED={SEED}" in said
     result = json.loads(said.splitlines()[-1].removeprefix("CHAOS "))

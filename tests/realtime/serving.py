@@ -29,7 +29,7 @@ ORDERS = "/ws/orders/"
 
 
 class Server:
-    """A real uvicorn on a thread of this process: it is there at once, and sees the test's own settings."""
+    """A real uvicorn on a thread of this process: it is there immediately, and sees the test's own settings."""
 
     def __init__(self) -> None:
         self.port = free_port()

@@ -1,4 +1,4 @@
-"""The doors of a web process: hosts, bodies, headers, numbers of knocks."""
+"""What stands before every application: hosts, bodies, headers, numbers of requests."""
 
 import asyncio
 import json
@@ -185,7 +185,7 @@ def few(settings: Settings, valkey: Any) -> None:
 
 
 @pytest.mark.usefixtures("few", "database")
-class TestKnocks:
+class TestLimits:
     def test_each_token_has_a_budget_of_its_own(self, bearer: Callable[[str], Client]) -> None:
         ref = an_order().ref
         one, two = (bearer(access.issue_grant([ref])) for _ in range(2))

@@ -1,5 +1,6 @@
 """HTTP/1.1 on a connection: what may come when, how much of it, and in which order it is answered."""
 
+import json
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -94,6 +95,9 @@ class TestHeads:
         said = exchange(start_server(), LIVE[:-2] + LINE * MUCH, ends=False)
 
         assert statuses(said) == [431]
+        head, _, body = said.partition(b"\r\n\r\n")
+        assert b"content-type: application/problem+json" in head
+        assert json.loads(body)["code"] == "head_too_large"
 
     def test_one_that_follows_a_large_body_in_one_segment_is_its_own(
         self, start_server: Callable[..., Server]

@@ -99,7 +99,7 @@ def is_whole(said: bytes) -> bool:
 def both(
     start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Server, Server]:
-    """A server with our wire, and one with uvicorn's own sockets."""
+    """A server with our protocols, and one with uvicorn's own sockets."""
     ours = start_server()
     monkeypatch.setattr(
         options, "UVICORN_OPTIONS", {**options.UVICORN_OPTIONS, "ws": "websockets-sansio"}

@@ -191,7 +191,7 @@ def test_who_still_sends_when_it_is_told_to_go_reads_why(
     opened, _, frames = said.partition(b"\r\n\r\n")
     assert opened.startswith(b"HTTP/1.1 101")
     assert b"\x88" in frames
-    length, told = frames[frames.rindex(b"\x88") + 1], frames[frames.rindex(b"\x88") + 2 :]
-    assert (len(told), int.from_bytes(told[:2])) == (length, code)
+    length, close = frames[frames.rindex(b"\x88") + 1], frames[frames.rindex(b"\x88") + 2 :]
+    assert (len(close), int.from_bytes(close[:2])) == (length, code)
     assert (b'"type":"error"' in frames) == (code == 4400)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
