@@ -15,7 +15,11 @@ from orders.payments.registry import FACTORIES
 
 ACCOUNTS = ("house", "stripe")  # with variables described below, needed only where they are in use
 
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-fA-F:]+\](:[0-9]+)?")
+# Also of apps that show pages of their own: capacitor://localhost, ionic://localhost, tauri://localhost.
+_ORIGIN = re.compile(
+    r"(?!(about|blob|data|file|javascript|wss?):)"
+    r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?"
+)
 
 
 HttpUrl = Annotated[str, AfterValidator(addresses.http_url)]
@@ -38,7 +42,9 @@ def _networks(value: list[str]) -> list[str]:
 def _origins(value: list[str]) -> list[str]:
     for each in value:
         if each != "*" and not _ORIGIN.fullmatch(each):
-            raise ValueError("must be origins: https://, a name, and a port if it has one; no path")
+            raise ValueError(
+                "must be origins: https:// (or an app's own scheme), a name, and a port if it has one; no path"
+            )
     return [each.lower() for each in value]
 
 

@@ -4,6 +4,8 @@ Callbacks, the reconciler, staff and the answers to our own calls all bring a `S
 function (`orders.domain.decisions`), recorded by django-fsm transitions, and saved together with the payment.
 """
 
+import logging
+
 from django.db import transaction
 
 from orders import clock
@@ -18,8 +20,11 @@ from orders.domain.states import State
 from orders.journal import statements, writer
 from orders.journal.statements import LockedPayment
 from orders.models import Order, Payment, Refund
+from orders.payments import checkout_address, registry
 from orders.payments.base import PaymentStatus, Snapshot
 from orders.schedule.checks import schedule
+
+log = logging.getLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
@@ -155,9 +160,19 @@ def _remember_address(payment: Payment, incoming: Snapshot) -> _Changed:
     """Where the payment is found at the provider: known from whichever message comes first."""
     before = payment.provider_ref, payment.checkout_url
     payment.provider_ref = incoming.name_after(payment.provider_ref)
-    payment.checkout_url = incoming.checkout_url or payment.checkout_url
+    payment.checkout_url = _checkout_address(payment, incoming.checkout_url)
     is_news = before != (payment.provider_ref, payment.checkout_url)
     return ("provider_ref", "checkout_url") if is_news else ()
+
+
+def _checkout_address(payment: Payment, address: str) -> str:
+    """The new one, if there is one that may be opened."""
+    if not address or address == payment.checkout_url:
+        return payment.checkout_url
+    if checkout_address.is_allowed(address, registry.get(payment.provider)):
+        return address
+    log.error("%s gave a checkout address that may not be opened: %.40r", payment.provider, address)
+    return payment.checkout_url
 
 
 def _settle_refunds(payment: Payment, incoming: Snapshot) -> int:

@@ -191,6 +191,8 @@ class Provider(Protocol):
     name: str
     capabilities: Capabilities
     max_callback: int = 256 * 1024  # bytes of a callback; most are a few KB
+    # Of checkout addresses: a payment app's too, where the provider gives those. Of any other they are dropped.
+    checkout_schemes: frozenset[str] = frozenset({"https", "http"})
 
     def create(self, request: CreatePayment) -> Snapshot: ...
 

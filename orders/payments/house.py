@@ -104,6 +104,9 @@ class House(Provider):
 
     name = "house"
     capabilities = Capabilities(synchronous=True, refund=True, partial_refund=True)
+    checkout_schemes = frozenset(
+        {"https", "http", "upi", "weixin", "alipays"}
+    )  # and what phones pay with
 
     def __init__(self, url: str, key: str, webhook_secrets: list[str], timeout: float) -> None:
         self._signatures = Signatures(webhook_secrets)

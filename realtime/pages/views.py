@@ -7,31 +7,21 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders import clock
-from orders.access import return_codes
-from orders.access.links import page_url
-from orders.commands import provider_calls
 from orders.domain import money
-from orders.domain.cause import Cause, Source
-from orders.domain.errors import DeadlinePassed, IllegalMove, ProviderRefused
-from orders.domain.payment_status import LIVE
 from orders.journal import queries
-from orders.models import Order, Payment
-from orders.payments.base import PaymentStatus
-from orders.security import audit
+from orders.models import Order
 from realtime.access import origins
-from realtime.pages import entry, order_view, payment_receipt, texts
+from realtime.pages import checkout, entry, order_view, payment_receipt, texts
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 
@@ -140,52 +130,12 @@ def _pay_form(request: HttpRequest, ref: str) -> HttpResponse:
     found = _visible(request, ref)
     if found is None:
         return _not_shown(request)
-    return entry.keep(request, ref, _pay(request, found))
+    return entry.keep(request, ref, checkout.pay(request, found))
 
 
 def _not_shown(request: HttpRequest) -> HttpResponse:
     """A stranger's page, with what its address says of the way that led here."""
     return _page(request, "no_order", {"link": entry.link(request)}, status=404)
-
-
-def _pay(request: HttpRequest, order: Order) -> HttpResponse:
-    """On to the open payment's checkout, or to that of a new payment; back to the page where there is none."""
-    here = reverse("order", args=[order.ref])
-    if not order.is_payable(clock.now()):
-        return redirect(here)  # it has moved on meanwhile, or its time is over; the page says which
-    attempts = order.payments.order_by("-pk")
-    payment = attempts.filter(status__in=LIVE).first()
-    if payment is None:
-        try:
-            payment = _begin(request, order, attempts.first())
-        except (IllegalMove, DeadlinePassed):
-            return redirect(here)
-        except ProviderRefused:
-            messages.error(request, _("This payment could not be started. Please try again later."))
-            return redirect(here)
-    if payment.status == PaymentStatus.PENDING and payment.checkout_url:
-        return_codes.extend(payment)
-        return HttpResponseRedirect(payment.checkout_url)
-    messages.info(request, _("Your payment is being prepared. Please try again in a few seconds."))
-    return redirect(here)
-
-
-def _begin(request: HttpRequest, order: Order, latest: Payment | None) -> Payment:
-    # Two presses of one button, or one in each of two tabs, follow the same attempt: they get the same new one.
-    key = f"page-after-{latest.pk if latest else 0}"
-    grant = entry.grant_for(request, order.ref)
-    source = Source.STAFF if request.user.is_staff else Source.API
-    cause = Cause(source, request.user.get_username() or "guest", "order page")
-    with audit.write("payment.start", cause, order.ref):
-        return provider_calls.start_payment(
-            order.ref,
-            mode=Payment.Mode.CALLBACK,
-            cause=cause,
-            # Who is logged in comes back as such.
-            return_url="" if grant else page_url(order.ref),
-            grant=grant,
-            idempotency_key=key,
-        )
 
 
 def _page(

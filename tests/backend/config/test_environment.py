@@ -64,14 +64,32 @@ def test_a_bad_value_is_refused_with_its_name_what_it_is_and_what_would_be_right
 
 
 @pytest.mark.parametrize(
-    "value", ["shop.example.com", "https://shop.example.com/pay", "https://*.example.com", "null"]
-)
+    "value",
+    [
+        "shop.example.com", "https://shop.example.com/pay", "https://*.example.com", "null", "capacitor://",
+        "javascript://shop.example.com", "file://localhost", "data://x", "wss://shop.example.com",
+    ],
+)  # fmt: skip
 def test_a_site_is_named_by_its_origin_and_nothing_more(
     production: pytest.MonkeyPatch, value: str
 ) -> None:
     production.setenv("ORDERCAST_ORIGINS", f"https://Shop.example.com:8443,{value}")
 
-    assert refusal().startswith("ORDERCAST_ORIGINS must be origins: https://, a name")
+    assert refusal().startswith(
+        "ORDERCAST_ORIGINS must be origins: https:// (or an app's own scheme), a name"
+    )
+
+
+def test_the_pages_of_an_app_are_named_by_its_scheme(production: pytest.MonkeyPatch) -> None:
+    apps = [
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "com.example.shop://app",
+    ]
+    production.setenv("ORDERCAST_ORIGINS", ",".join(apps))
+
+    assert apps == environment.read().ORDERCAST_ORIGINS
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,24 @@ async def test_a_page_of_a_named_site_may_read_with_a_grant(
         assert "access-control-allow-credentials" not in each.headers
 
 
+async def test_the_page_of_a_named_app_reads_and_watches(
+    server: Server, order: Order, settings: Settings
+) -> None:
+    app = "capacitor://localhost"
+    settings.ORDERCAST_ORIGINS = [app]
+    grant = access.issue_grant([order.ref])
+    where = f"/api/orders/{order.ref}"
+
+    asked = await answer(server, "OPTIONS", where, Origin=app, **ASKS)
+    read = await answer(server, "GET", where, Origin=app, Authorization=f"Bearer {grant}")
+    async with page(server, f"{order.ref}/", token=grant, headers={"Origin": app}) as watching:
+        await watching.synced()
+
+    assert (asked.status_code, read.status_code) == (204, 200)
+    assert asked.headers["access-control-allow-origin"] == app
+    assert read.headers["access-control-allow-origin"] == app
+
+
 async def test_a_page_of_a_named_site_reads_also_what_was_wrong(
     server: Server, order: Order
 ) -> None:
