@@ -155,6 +155,29 @@ class Environment(BaseSettings):
         examples=["https://login.example.com/"],
         description="The `iss` that tokens signed by those keys must carry. Needed with ORDERCAST_TOKEN_JWKS.",
     )
+    ORDERCAST_TOKEN_AUDIENCE: Annotated[str, Field(min_length=1)] = Field(
+        "ordercast",
+        examples=["https://pay.example.com"],
+        description="The `aud` that they must carry.",
+    )
+    ORDERCAST_TOKEN_USER_CLAIM: str = Field(
+        "",
+        examples=["ordercast_user_id"],
+        description="The claim of theirs that holds the id of a user of Ordercast. Empty: they name nobody, and none "
+        "is accepted.",
+    )
+    ORDERCAST_TOKEN_STAFF: bool = Field(
+        False,
+        examples=["true"],
+        description="Accept them for staff and superusers too, with all that those may do.",
+    )
+    ORDERCAST_TOKEN_LIFETIME: int = Field(
+        86_400,
+        ge=60,
+        le=2_592_000,
+        examples=["3600"],
+        description="Seconds after their `iat` for which they are accepted at most, whatever their `exp`.",
+    )
     ORDERCAST_HOSTS: Names = Field(
         ["localhost", "127.0.0.1", "[::1]"],
         examples=["pay.example.com,pay2.example.com"],

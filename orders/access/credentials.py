@@ -57,6 +57,7 @@ class Credentials:
     expires_at: datetime | None = None
     session_key: str = ""
     password_mark: str = ""
+    is_external: bool = False  # an identity provider's word for who it is
 
     def __hash__(self) -> int:
         # Few of its fields are enough, and it is asked for often.

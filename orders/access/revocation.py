@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -122,6 +123,8 @@ SELECT 'session', session_key, '', NULL::timestamptz FROM django_session
   WHERE session_key IN (SELECT json_array_elements_text(%s)) AND expire_date > now()
  UNION ALL SELECT 'user', id::text, password, NULL FROM {users}
   WHERE id IN (SELECT json_array_elements_text(%s)::bigint) AND is_active
+ UNION ALL SELECT 'staff', id::text, '', NULL FROM {users}
+  WHERE id IN (SELECT json_array_elements_text(%s)::bigint) AND (is_staff OR is_superuser)
  UNION ALL SELECT 'revoked', what, '', at FROM {revocations} WHERE what IN (SELECT json_array_elements_text(%s))
 """
 
@@ -132,24 +135,30 @@ class _Standing:
     def __init__(self, many: Collection[Credentials]) -> None:
         self._marks: dict[str, str] = {}
         self._sessions: set[str] = set()
+        self._staff: set[str] = set()  # of those whom an identity provider has named
         self._revoked: dict[str, datetime] = {}
         users = get_user_model()
         sql = _STANDING.format(
             users=connection.ops.quote_name(users._meta.db_table),  # noqa: SLF001 — Django's documented name
             revocations=connection.ops.quote_name(Revocation._meta.db_table),  # noqa: SLF001 — the same
         )
-        sessions, ids, names = set[str](), set[int](), set[str]()
+        sessions, ids, external, names = set[str](), set[int](), set[int](), set[str]()
         for each in many:
             names.update(_names(each))
             if each.session_key:
                 sessions.add(each.session_key)
             if (user_id := each.user_id) is not None:
                 ids.add(user_id)
+                if each.is_external:
+                    external.add(user_id)
         with connection.cursor() as cursor:
-            cursor.execute(sql, [to_json(each).decode() for each in (sessions, ids, names)])
+            asked = (sessions, ids, external, names)
+            cursor.execute(sql, [to_json(each).decode() for each in asked])
             for kind, value, password, at in cursor.fetchall():
                 if kind == "session":
                     self._sessions.add(value)
+                elif kind == "staff":
+                    self._staff.add(value)
                 elif kind == "user":
                     self._marks[value] = password_mark(users(password=password))
                 else:
@@ -170,6 +179,12 @@ class _Standing:
 
     def _is_user_good(self, credentials: Credentials) -> bool:
         mark = self._marks.get(credentials.subject)
+        if (
+            credentials.is_external
+            and credentials.subject in self._staff
+            and not settings.ORDERCAST_TOKEN_STAFF
+        ):
+            return False
         return mark is not None and credentials.password_mark in {"", mark}
 
 

@@ -7,7 +7,7 @@ signature and its time; `revocation.authenticate` also asks whether it still sta
 import hmac
 import secrets
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ import jwt
 from django.conf import settings
 
 from orders import clock
-from orders.access import keys
+from orders.access import identity_provider, keys
+from orders.access.claims import instant, text, user_id
 from orders.access.credentials import (
     ALL_SCOPES,
     BadToken,
@@ -39,7 +40,6 @@ MAX_TOKEN = 16_384  # characters
 MAX_NAME = (
     100  # characters of a service's name, which stands in journal, audit and idempotency keys
 )
-_LATEST = 253_402_300_799  # the last second that a datetime can hold
 
 
 def issue_grant(refs: Iterable[str], lifetime: timedelta = GRANT_LIFETIME) -> str:
@@ -104,10 +104,12 @@ def read_token(token: str) -> Credentials:
         return Credentials(kind=Kind.SERVICE, subject="service", scopes=ALL_SCOPES)
     if len(token) > MAX_TOKEN:
         raise BadToken("no token of ours is that long")
-    return _credentials(_verified(token))
+    claims, is_ours = _verified(token)
+    return _credentials(claims) if is_ours else identity_provider.credentials_of(claims)
 
 
-def _verified(token: str) -> dict[str, Any]:
+def _verified(token: str) -> tuple[dict[str, Any], bool]:
+    """What it claims, and whether a key of ours has signed it."""
     try:
         candidates = list(keys.verifying(_header(token.partition(".")[0])))
     except (jwt.InvalidTokenError, ValueError, TypeError) as invalid:
@@ -121,13 +123,14 @@ def _verified(token: str) -> dict[str, Any]:
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as invalid:
             raise BadToken(f"not a token of ours: {invalid}") from invalid
         else:
-            return _as_early_as_can_be(claims) if algorithm != keys.OURS else claims
+            is_ours = algorithm == keys.OURS
+            return claims if is_ours else _as_early_as_can_be(claims), is_ours
     raise BadToken("not a token of ours: no key of ours has signed it")
 
 
 def _as_early_as_can_be(claims: dict[str, Any]) -> dict[str, Any]:
     """By an issuer's clock that is ahead, a token would be younger than the revocation that came after it."""
-    issued_at = _instant(claims, "iat")
+    issued_at = instant(claims, "iat")
     if issued_at is None:
         return claims
     return claims | {"iat": max(0.0, (issued_at - SKEW).timestamp())}
@@ -144,7 +147,7 @@ def _decode(token: str, key: Any, algorithm: str) -> dict[str, Any]:
         token,
         key,
         algorithms=[algorithm],
-        audience=AUDIENCE,
+        audience=AUDIENCE if algorithm == keys.OURS else settings.ORDERCAST_TOKEN_AUDIENCE,
         issuer=settings.ORDERCAST_TOKEN_ISSUER or None if algorithm != keys.OURS else None,
         # PyJWT goes by this machine's clock; see `_check_times`.
         options={
@@ -157,7 +160,7 @@ def _decode(token: str, key: Any, algorithm: str) -> dict[str, Any]:
 
 def _check_times(claims: dict[str, Any]) -> None:
     """By PostgreSQL's clock. An issuer whose clock is ahead must not lock its users out: what counts is the end."""
-    now, ends, begins = clock.now(), _instant(claims, "exp"), _instant(claims, "nbf")
+    now, ends, begins = clock.now(), instant(claims, "exp"), instant(claims, "nbf")
     if ends is not None and ends <= now:
         raise TokenExpired("the token has run out; ask for a new one")
     if begins is not None and begins > now + SKEW:
@@ -167,24 +170,22 @@ def _check_times(claims: dict[str, Any]) -> None:
 def _credentials(claims: dict[str, Any]) -> Credentials:
     kind = claims.get("kind", "grant" if "orders" in claims else "user")
     made: dict[str, Any] = {
-        "token_id": _text(claims, "jti"),
-        "issued_at": _instant(claims, "iat"),
-        "expires_at": _instant(claims, "exp"),
+        "token_id": text(claims, "jti"),
+        "issued_at": instant(claims, "iat"),
+        "expires_at": instant(claims, "exp"),
     }
     match kind:
         case "grant":
             return Credentials(kind=Kind.GRANT, refs=_refs(claims), **made)
         case "service":
-            scopes = frozenset(_text(claims, "scope").split()) & ALL_SCOPES
-            name = _text(claims, "sub") or "service"
+            scopes = frozenset(text(claims, "scope").split()) & ALL_SCOPES
+            name = text(claims, "sub") or "service"
             if len(name) > MAX_NAME:
                 raise BadToken(f"the token's `sub`, a service's name, is longer than {MAX_NAME}")
             return Credentials(kind=Kind.SERVICE, subject=name, scopes=scopes, **made)
         case "user":
-            subject = _text(claims, "sub")
-            if not (subject.isascii() and subject.isdecimal() and len(subject) < 18):
-                raise BadToken("the token names no user: `sub` is the user's id here")
-            mark = _text(claims, "pwm")
+            subject = user_id(text(claims, "sub"))
+            mark = text(claims, "pwm")
             return Credentials(kind=Kind.USER, subject=subject, password_mark=mark, **made)
     raise BadToken("the token's `kind` is not grant, user or service")
 
@@ -194,19 +195,3 @@ def _refs(claims: dict[str, Any]) -> frozenset[str]:
     if not isinstance(refs, list) or not all(isinstance(ref, str) for ref in refs):
         raise BadToken("the grant lists no orders")
     return frozenset(refs)
-
-
-def _text(claims: dict[str, Any], name: str) -> str:
-    value = claims.get(name, "")
-    if not isinstance(value, str) or "\x00" in value or len(value) > 500:
-        raise BadToken(f"the token's `{name}` makes no sense")
-    return value
-
-
-def _instant(claims: dict[str, Any], name: str) -> datetime | None:
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
-        raise BadToken(f"the token's `{name}` makes no sense")
-    return datetime.fromtimestamp(value, UTC)

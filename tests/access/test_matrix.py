@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,60 +27,62 @@ from orders.models import AuditEntry, Order
 from realtime import routing
 from realtime.pubsub import publisher
 from tests.builders import an_order
+from tests.orders.access import keys
 from tests.realtime.serving import Server
 
 WHO = (
-    "anonymous", "customer", "other", "guest", "opened", "expired", "revoked", "staff", "looker", "manager",
+    "anonymous", "customer", "other", "guest", "opened", "expired", "revoked", "idp staff", "staff",
+    "looker", "manager",
     "orders:write", "orders:read", "payments:write", "refresh",
 )  # fmt: skip
 
-#                                anon cust othr gues open expi revo staf look mana |  o:w  o:r  p:w  ref
+#                                anon cust othr gues open expi revo idps staf look mana |  o:w  o:r  p:w  ref
 MATRIX = """
-POST /api/orders               |  401  403  403  403  403  401  401  403  403  201 |  201  403  403  403
-GET  /api/orders/REF           |  401  200  404  200  200  401  401  404  200  200 |  403  200  403  403
-GET  /api/orders/REF/events    |  401  200  404  200  200  401  401  404  200  200 |  403  200  403  403
-GET  /api/orders/REF/why       |  401  403  403  403  403  401  401  403  200  200 |  403  200  403  403
-POST /api/orders/REF/payments  |  401  403  403  403  403  401  401  403  403  202 |  403  403  202  403
-POST /api/orders/REF/cancel    |  401  403  403  403  403  401  401  403  403  200 |  200  403  403  403
-POST /api/orders/REF/refunds   |  401  403  403  403  403  401  401  403  403  409 |  403  403  409  403
-POST /api/orders/REF/refresh   |  401  403  403  403  403  401  401  403  403  200 |  403  403  403  200
-GET  /api/orders/REF/stream    |  401  200  404  200  200  401  404  404  200  200 |  404  200  404  404
-WS   /ws/orders/REF/           | 4001  101 4003  101  101 4005 4003 4003  101  101 | 4003  101 4003 4003
-WS   /ws/orders/               | 4001  101 4003  101  101 4005 4003 4003  101  101 | 4003  101 4003 4003
-GET  /api/docs                 |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /api/openapi.json         |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /api/asyncapi.json        |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /                         |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /login/                   |  200  302  302  200  200  200  200  302  302  302 |  200  200  200  200
-GET  /orders/                  |  302  200  200  302  302  302  302  200  200  200 |  302  302  302  302
-GET  /orders/REF/              |  404  200  404  200  200  404  404  404  200  200 |  404  404  404  404
-POST /orders/REF/              |  404  302  404  302  302  404  404  404  302  302 |  404  404  404  404
-GET  /orders/REF/receipt/      |  404  302  404  302  302  404  404  404  302  302 |  404  404  404  404
-POST /language/                |  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
-GET  /favicon.ico              |  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
-GET  /board/                   |  302  403  403  302  302  302  302  403  200  200 |  302  302  302  302
-GET  /board/stream             |  401  401  401  401  401  401  401  401  200  200 |  401  401  401  401
-GET  /api/words                |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /embed/                   |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /demo/                    |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-POST /demo/new/                |  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
-GET  /demo/REF/                |  404  404  404  404  404  404  404  404  404  404 |  404  404  404  404
-POST /callbacks/house/         |  400  400  400  400  400  400  400  400  400  400 |  400  400  400  400
-POST /callbacks/house          |  400  400  400  400  400  400  400  400  400  400 |  400  400  400  400
-GET  /health/live              |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /health/ready             |  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
-GET  /admin/orders/order/      |  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
-GET  /admin/orders/order/PK/change/ |  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
-POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  302  403  403  303 |  302  302  302  302
-POST /admin/orders/order/?flag          |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-POST /admin/orders/order/?accept_late_payment |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
-POST /admin/orders/callbackreceipt/?replay |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
-POST /admin/orders/callbackreceipt/?dismiss |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
-GET  /admin/orders/refreshrun/      |  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
-GET  /admin/orders/auditentry/      |  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /api/orders               |  401  403  403  403  403  401  401  401  403  403  201 |  201  403  403  403
+GET  /api/orders/REF           |  401  200  404  200  200  401  401  401  404  200  200 |  403  200  403  403
+GET  /api/orders/REF/events    |  401  200  404  200  200  401  401  401  404  200  200 |  403  200  403  403
+GET  /api/orders/REF/why       |  401  403  403  403  403  401  401  401  403  200  200 |  403  200  403  403
+POST /api/orders/REF/payments  |  401  403  403  403  403  401  401  401  403  403  202 |  403  403  202  403
+POST /api/orders/REF/cancel    |  401  403  403  403  403  401  401  401  403  403  200 |  200  403  403  403
+POST /api/orders/REF/refunds   |  401  403  403  403  403  401  401  401  403  403  409 |  403  403  409  403
+POST /api/orders/REF/refresh   |  401  403  403  403  403  401  401  401  403  403  200 |  403  403  403  200
+GET  /api/orders/REF/stream    |  401  200  404  200  200  401  404  404  404  200  200 |  404  200  404  404
+WS   /ws/orders/REF/           | 4001  101 4003  101  101 4005 4003 4003 4003  101  101 | 4003  101 4003 4003
+WS   /ws/orders/               | 4001  101 4003  101  101 4005 4003 4003 4003  101  101 | 4003  101 4003 4003
+GET  /api/docs                 |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /api/openapi.json         |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /api/asyncapi.json        |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /                         |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /login/                   |  200  302  302  200  200  200  200  200  302  302  302 |  200  200  200  200
+GET  /orders/                  |  302  200  200  302  302  302  302  302  200  200  200 |  302  302  302  302
+GET  /orders/REF/              |  404  200  404  200  200  404  404  404  404  200  200 |  404  404  404  404
+POST /orders/REF/              |  404  302  404  302  302  404  404  404  404  302  302 |  404  404  404  404
+GET  /orders/REF/receipt/      |  404  302  404  302  302  404  404  404  404  302  302 |  404  404  404  404
+POST /language/                |  302  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
+GET  /favicon.ico              |  302  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
+GET  /board/                   |  302  403  403  302  302  302  302  302  403  200  200 |  302  302  302  302
+GET  /board/stream             |  401  401  401  401  401  401  401  401  401  200  200 |  401  401  401  401
+GET  /api/words                |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /embed/                   |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /demo/                    |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+POST /demo/new/                |  302  302  302  302  302  302  302  302  302  302  302 |  302  302  302  302
+GET  /demo/REF/                |  404  404  404  404  404  404  404  404  404  404  404 |  404  404  404  404
+POST /callbacks/house/         |  400  400  400  400  400  400  400  400  400  400  400 |  400  400  400  400
+POST /callbacks/house          |  400  400  400  400  400  400  400  400  400  400  400 |  400  400  400  400
+GET  /health/live              |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /health/ready             |  200  200  200  200  200  200  200  200  200  200  200 |  200  200  200  200
+GET  /admin/orders/order/      |  302  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
+GET  /admin/orders/order/PK/change/ |  302  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
+POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  302  302  403  403  303 |  302  302  302  302
+POST /admin/orders/order/?flag          |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?accept_late_payment | 302 302 302 302 302 302 302 302 403 403 200 | 302 302 302 302
+POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
+POST /admin/orders/callbackreceipt/?replay | 302 302 302 302 302 302 302 302 403 403 403 | 302 302 302 302
+POST /admin/orders/callbackreceipt/?dismiss | 302 302 302 302 302 302 302 302 403 403 403 | 302 302 302 302
+GET  /admin/orders/refreshrun/      |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+GET  /admin/orders/auditentry/      |  302  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 """
 ROWS = {
     " ".join(door.split()): dict(zip(WHO, map(int, cells.split()), strict=True))
@@ -88,6 +91,7 @@ ROWS = {
     )
 }
 ORIGIN = "http://127.0.0.1"
+_PROVIDER = keys.ed25519()  # an identity provider's key
 
 
 @dataclass
@@ -108,7 +112,11 @@ class Person:
 
 
 @pytest.fixture
-def server(database: None, valkey: object, settings: Settings) -> Iterator[Server]:
+def server(database: None, valkey: object, settings: Settings, tmp_path: Path) -> Iterator[Server]:
+    key_set = tmp_path / "jwks.json"
+    key_set.write_text(keys.key_set(one=_PROVIDER))
+    settings.ORDERCAST_TOKEN_JWKS = str(key_set)
+    settings.ORDERCAST_TOKEN_ISSUER, settings.ORDERCAST_TOKEN_USER_CLAIM = keys.ISSUER, "sub"
     settings.ORDERCAST_REALTIME = {"hello": 0.2}
     nobody = {**settings.ORDERCAST_PROVIDERS["house"], "url": "http://127.0.0.1:1"}
     settings.ORDERCAST_PROVIDERS = {**settings.ORDERCAST_PROVIDERS, "house": nobody}
@@ -135,6 +143,8 @@ def person(who: str, people: dict[str, Any], ref: str) -> Person:
         client = Client()
         client.force_login(people[who])
         return Person(cookies={"sessionid": client.cookies["sessionid"].value})
+    if who == "idp staff":  # a manager, whom only an identity provider vouches for
+        return Person(keys.token(_PROVIDER, "one", sub=str(people["manager"].pk)))
     if who in set(Scope):
         return Person(access.issue_service_token("shop", [who]))
     return Person() if who == "anonymous" else _guest(who, ref)

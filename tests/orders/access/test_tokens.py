@@ -8,10 +8,11 @@ from typing import Any
 
 import jwt
 import pytest
+from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from orders import access
-from orders.access import BadToken, Kind, Scope, TokenExpired, jwks
+from orders.access import BadToken, Kind, Scope, TokenExpired, TokenRevoked, jwks
 from tests.orders.access import keys
 
 SECRET = "a-secret-of-this-test-that-is-32-characters-long"
@@ -23,6 +24,7 @@ REF = "a" * 32
 def secrets(settings: Settings) -> Iterator[None]:
     settings.ORDERCAST_TOKEN_KEYS = [SECRET]
     settings.ORDERCAST_TOKEN_ISSUER = keys.ISSUER
+    settings.ORDERCAST_TOKEN_USER_CLAIM = "sub"
     yield
     jwks.keyring.cache_clear()
 
@@ -196,3 +198,106 @@ class TestAnIdentityProvider:
 
             monkeypatch.setattr(jwks, "PAUSE", 0.0)
             assert access.read_token(keys.token(new, "two", sub="7")).user_id == 7
+
+
+class TestWhatAnIdentityProviderMaySay:
+    """Who somebody is, by a claim that is configured, and nothing else."""
+
+    @pytest.fixture(autouse=True)
+    def key(self, settings: Settings, tmp_path: Path) -> Any:
+        key = keys.ed25519()
+        file = tmp_path / "jwks.json"
+        file.write_text(keys.key_set(one=key))
+        settings.ORDERCAST_TOKEN_JWKS = str(file)
+        return key
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            {"kind": "service", "scope": "orders:read orders:write"},
+            {"kind": "grant", "orders": [REF]},
+            {"orders": [REF]},
+            {"kind": None},
+        ],
+    )
+    def test_never_a_service_and_never_a_grant(self, key: Any, claims: dict[str, Any]) -> None:
+        with pytest.raises(BadToken, match="no grants and no services"):
+            access.read_token(keys.token(key, "one", sub="7", **claims))
+
+    def test_without_a_configured_claim_nobody(self, key: Any, settings: Settings) -> None:
+        settings.ORDERCAST_TOKEN_USER_CLAIM = ""
+
+        with pytest.raises(BadToken, match="ORDERCAST_TOKEN_USER_CLAIM is not set"):
+            access.read_token(keys.token(key, "one", sub="7"))
+
+    @pytest.mark.parametrize("value", ["9", 9])
+    def test_the_configured_claim_and_no_other_names_the_user(
+        self, key: Any, settings: Settings, value: object
+    ) -> None:
+        settings.ORDERCAST_TOKEN_USER_CLAIM = "shop_user"
+
+        assert access.read_token(keys.token(key, "one", sub="7", shop_user=value)).user_id == 9
+
+    @pytest.mark.parametrize("value", [None, True, "", "rosa", "-1", "1.0", 1.5, ["1"], "9" * 40])
+    def test_what_is_no_users_id_names_nobody(
+        self, key: Any, settings: Settings, value: object
+    ) -> None:
+        settings.ORDERCAST_TOKEN_USER_CLAIM = "shop_user"
+
+        with pytest.raises(BadToken):
+            access.read_token(keys.token(key, "one", sub="7", shop_user=value))
+
+    def test_the_configured_audience_is_asked_for(self, key: Any, settings: Settings) -> None:
+        settings.ORDERCAST_TOKEN_AUDIENCE = "https://pay.example.com"
+
+        with pytest.raises(BadToken):
+            access.read_token(keys.token(key, "one", sub="7"))
+        token = keys.token(key, "one", sub="7", aud=["https://pay.example.com", "other"])
+        assert access.read_token(token).user_id == 7
+
+    def test_a_token_of_ten_years_is_accepted_for_a_day(self, key: Any) -> None:
+        now = int(time.time())
+
+        def read(iat: int) -> access.Credentials:
+            return access.read_token(
+                keys.token(key, "one", sub="7", iat=iat, exp=now + 315_360_000)
+            )
+
+        left = read(now).expires_at
+        assert left is not None
+        assert left.timestamp() <= now + 86_400
+        with pytest.raises(TokenExpired, match="ORDERCAST_TOKEN_LIFETIME"):
+            read(now - 90_000)
+
+    def test_a_long_token_that_does_not_say_when_it_began_is_refused(self, key: Any) -> None:
+        with pytest.raises(BadToken, match="no `iat`"):
+            access.read_token(keys.token(key, "one", sub="7", exp=int(time.time()) + 90_000))
+
+    def test_a_mark_of_a_password_is_not_the_providers_to_give(self, key: Any) -> None:
+        assert access.read_token(keys.token(key, "one", sub="7", pwm="x")).password_mark == ""
+
+    @pytest.mark.usefixtures("database")
+    @pytest.mark.parametrize("is_staff", [False, True])
+    @pytest.mark.parametrize("opted_in", [False, True])
+    def test_staff_only_where_that_is_configured(
+        self, key: Any, settings: Settings, is_staff: bool, opted_in: bool
+    ) -> None:
+        settings.ORDERCAST_TOKEN_STAFF = opted_in
+        user = User.objects.create_user("rosa", is_staff=is_staff)
+        token = keys.token(key, "one", sub=str(user.pk))
+
+        if is_staff and not opted_in:
+            with pytest.raises(TokenRevoked):
+                access.authenticate(token)
+        else:
+            assert access.authenticate(token).user_id == user.pk
+        # Ours says so itself, whatever is configured for others'.
+        assert access.authenticate(access.issue_user_token(user)).user_id == user.pk
+
+    @pytest.mark.usefixtures("database")
+    def test_a_superuser_is_staff(self, key: Any) -> None:
+        user = User.objects.create_superuser("rosa", is_staff=True)
+        User.objects.update(is_staff=False)
+
+        with pytest.raises(TokenRevoked):
+            access.authenticate(keys.token(key, "one", sub=str(user.pk)))
