@@ -1,9 +1,9 @@
 """The parts of Ordercast as child processes in one terminal, by honcho, and what honcho leaves open.
 
 Honcho forks itself for each part, which takes along whatever lock another thread holds at that moment, so that a part
-may never start and nobody ever learns of it. It prints and kills inside a signal handler, forgets children that have
-not told their number yet, waits for ever for one that does not stop, and does not say which part ended first. Here a
-part is read by a thread, and a signal only leaves a mark, which honcho's loop finds within a tenth of a second. One
+may never start and nobody ever learns of it. It prints and kills inside a signal handler, forgets children whose pid it
+does not know yet, waits for ever for one that does not stop, and does not say which part ended first. Here a part's
+output is read by a thread, and a signal only leaves a mark, which honcho's loop finds within a tenth of a second. One
 dead part still stops all of them.
 """
 

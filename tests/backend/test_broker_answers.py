@@ -215,3 +215,49 @@ def test_worker_and_beat_start_while_it_lasts(
 
     eventually(lambda: processes.done() > 0, 60, saying="tasks are done")
     processes.stop()
+
+
+# What web processes and tasks do with Valkey, beside the broker. Each must go on without it.
+USES = """
+import django
+django.setup()
+from backend.http import health
+from orders.security import rate_limits
+from realtime.pubsub import publisher
+from realtime.pubsub.names import Hint
+from workers import announcer, clock_skew, provider_status, refresh_jobs
+from workers.guard import Guard
+from workers.reconciler import Tick
+
+hint = Hint("0" * 32, "spring", 1, "{}").signed()
+for use in (
+    lambda: rate_limits.admit(rate_limits.LimitScope.API, "somebody"),
+    lambda: rate_limits._share("somebody/1", 60, 1),
+    lambda: rate_limits._seconds_left(rate_limits._rate("10/minute"), "api", ("somebody",)),
+    lambda: Guard("house").allowance(1),
+    lambda: Guard("house").report("unavailable"),
+    lambda: provider_status.note_tick(Tick()),
+    provider_status.parts,
+    lambda: clock_skew.report("worker", 20.0),
+    lambda: publisher.announce([hint]),
+    lambda: announcer.put(hint),
+    lambda: refresh_jobs.enqueue(1),
+    health._valkey,
+):
+    use()
+print("lives")
+"""
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_web_and_tasks_go_on_without_it(
+    broker: Broker, environment: dict[str, str], answers: Any
+) -> None:
+    with answers(broker):
+        done = subprocess.run(
+            [sys.executable, "-c", USES],
+            env={**environment, "DJANGO_SETTINGS_MODULE": "backend.settings"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert done.stdout.strip() == "lives", done.stderr[-3000:]
