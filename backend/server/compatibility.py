@@ -48,8 +48,8 @@ def prepare() -> None:
     if untested():
         raw_send.knows_server = False
     if reason := why_plain():
-        level = logging.WARNING if untested() else logging.INFO
-        logger.log(level, "WebSockets are accepted by plain ASGI, not the fast way: %s", reason)
+        # Chosen or not, a socket costs three times as much this way.
+        logger.warning("WebSockets are accepted by plain ASGI, not the fast way: %s", reason)
 
 
 def fast_accept_of(application: Any) -> Any:
@@ -58,7 +58,7 @@ def fast_accept_of(application: Any) -> Any:
         return None
     found = vars(type(application)).get("fast_accept")
     if found is None:
-        logger.info(
+        logger.warning(
             "WebSockets are accepted by plain ASGI, not the fast way: %s stands before the application",
             type(application).__qualname__,
         )
