@@ -36,7 +36,8 @@ def test_what_is_announced_does_not_wait_for_a_worker_that_is_busy(
         heard.subscribe(f"{settings.ORDERCAST_CHANNEL_PREFIX}__group__{group}")
         heard.get_message(timeout=5)  # that it is subscribed
         execute("LOCK TABLE orders_refreshitem IN ACCESS EXCLUSIVE MODE", [])
-        tasks.refresh.delay(1)  # waits for that table until this transaction ends
+        for _ in range(12):  # more than a worker of one would take before it has acknowledged some
+            tasks.refresh.delay(1)  # waits for that table until this transaction ends
         eventually(_somebody_waits, saying="the worker waited for the lock")
 
         tasks.announce.delay([[REF, "epoch", 7, "the frame"]])
