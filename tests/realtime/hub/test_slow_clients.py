@@ -56,7 +56,7 @@ async def test_a_page_that_reads_late_sees_everything_once_and_the_others_wait_f
 async def test_a_page_that_reads_nothing_is_told_so_and_closed(
     start_server: Start, order: Order
 ) -> None:
-    server = start_server(check=NEVER, write=0.5)
+    server = start_server(check=NEVER, write=0.5, close_grace=60)
     at = cursor(await epoch(), 1)
     async with (
         page(server, f"{order.ref}/{at}") as quick,

@@ -83,7 +83,7 @@ async def test_all_events_of_an_order_travel_in_one_message(
     assert message == {
         "type": names.HINT,
         "topic": topic,
-        "events": [["epoch", 1, "frame 1"], ["epoch", 2, "frame 2"]],
+        "events": [list(hint(1)[1:]), list(hint(2)[1:])],
     }
 
 
