@@ -49,6 +49,7 @@ def fanout(entrant: Entrant, size: Size) -> Figures:
 
 def spread(entrant: Entrant, size: Size) -> Figures:
     """Each socket watches an order of its own; one event of each in turn."""
+    entrant.checks_positions = False  # what is announced is committed at the end
     with standing(entrant, size.sockets) as pages:
         pages.open(entrant.page(ref) for ref in entrant.orders)
         return Stream(entrant, pages, size, per_event=1).run()
