@@ -1,16 +1,19 @@
 """Beat's scheduler: django-celery-beat's, that clocks which differ or are set back do not stop."""
 
 import logging
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import InterfaceError, OperationalError, connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from workers.celery_internals import BeatEntry
 
 log = logging.getLogger(__name__)
 
-PAUSE = 1.0  # seconds until a broker that is unavailable is tried again
+PAUSE = 1.0  # seconds until a broker or database that is unavailable is tried again
+_DATABASE_AWAY = (OperationalError, InterfaceError)
 AHEAD = timedelta(minutes=1)  # what another machine's clock may differ
 
 
@@ -37,9 +40,18 @@ class Entry(BeatEntry):
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat has no types
-    """One that no answer of the broker ends: Celery's own retries only a connection that is refused."""
+    """One that neither an answer of the broker nor a database that is away ends, also where it starts meanwhile."""
 
     Entry = Entry
+
+    def setup_schedule(self) -> None:
+        """Read it from the database, once that is there."""
+        while True:
+            try:
+                return super().setup_schedule()  # type: ignore[no-any-return]
+            except _DATABASE_AWAY as error:
+                self._begin_anew(error)
+                time.sleep(PAUSE)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """The seconds until the next one."""
@@ -49,4 +61,14 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat h
         except Exception as error:  # noqa: BLE001 — whatever a broker answers, beat goes on
             log.warning("broker unavailable, beat tries again in %g s: %r", PAUSE, error)
             return PAUSE
-        return super().tick(*args, **kwargs)
+        try:
+            return super().tick(*args, **kwargs)
+        except _DATABASE_AWAY as error:
+            self._begin_anew(error)
+            return PAUSE
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Read the schedule whole once more, so that nothing is lost of what was being read or run."""
+        log.warning("database unavailable, beat tries again in %g s: %s", PAUSE, error)
+        connection.close()
+        self._initial_read, self._heap = True, None

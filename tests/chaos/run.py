@@ -58,7 +58,8 @@ class Outcome:
     @property
     def is_clean(self) -> bool:
         is_tried = bool(self.events and self.hints)
-        return self.verdict.is_clean and not self.unbacked and self.is_verified and is_tried
+        is_whole = self.is_verified and not self.unbacked and not self.ended_by_themselves
+        return self.verdict.is_clean and is_whole and is_tried
 
     def line(self) -> dict[str, Any]:
         return {

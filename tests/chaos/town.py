@@ -18,7 +18,6 @@ import psutil
 
 from backend.http import healthcheck
 from backend.up import child, embedded, running
-from tests.chaos import gossip
 from tests.sandbox import ROOT, SandboxProcess
 from tests.waiting import eventually_async
 
@@ -41,6 +40,7 @@ class Process:
         self._environment = {**os.environ, **environment}
         self.skew = 0.0  # seconds that its clock is ahead, from its next start on
         self.ended_by_itself = 0  # times
+        self.last_words = ""
         self._popen: subprocess.Popen[bytes] | None = None
         self._reaper: subprocess.Popen[bytes] | None = None
 
@@ -65,6 +65,7 @@ class Process:
         """Count it if it has ended by itself, which no trouble may bring it to."""
         if self._popen is not None and self._popen.poll() is not None:
             self.ended_by_itself += 1
+            self.last_words = self._log.read_text(errors="replace")[-2_000:]
 
     def close(self) -> None:
         for each in (self._popen, self._reaper):
@@ -159,7 +160,7 @@ class Town:
             )
             for number, port in enumerate(ports, 1)
         ]
-        worker = {"ORDERCAST_CHANNEL_PREFIX": gossip.PREFIX}
+        worker = {"DJANGO_SETTINGS_MODULE": "tests.chaos.worker_settings"}
         self.postgres = Embedded(lambda: embedded.start_postgres(data))
         self.valkey = Embedded(lambda: embedded.start_valkey(data))
         self.worker = Process(running._command("worker", options), worker, data / "worker.out")
@@ -185,8 +186,10 @@ class Town:
     def ended_by_themselves(self) -> dict[str, int]:
         """How often each part did that nobody killed."""
         processes = {name: each for name, each in self.parts.items() if isinstance(each, Process)}
-        for each in processes.values():
+        for name, each in processes.items():
             each.look()
+            if each.last_words:
+                print(f"{name} ended by itself: {each.last_words}", flush=True)
         return {
             name: each.ended_by_itself for name, each in processes.items() if each.ended_by_itself
         }
