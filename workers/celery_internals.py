@@ -8,7 +8,7 @@ from celery import Celery, Task
 from celery.utils import uuid
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.request import Request
-from django_celery_beat.schedulers import ModelEntry
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 
 class Consumer(CeleryConsumer):
@@ -80,3 +80,11 @@ class BeatEntry(ModelEntry):  # type: ignore[misc] # django-celery-beat has no t
         """By beat's own clock, as it writes down when a task last ran."""
         found: datetime = self._default_now()
         return found
+
+
+class BeatScheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat has no types
+    """django-celery-beat's, that can be told to begin anew."""
+
+    def read_anew(self) -> None:
+        """Read the schedule whole at the next look, and forget what was being read or run."""
+        self._initial_read, self._heap = True, None

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
-from django_celery_beat.schedulers import DatabaseScheduler
 
-from workers.celery_internals import BeatEntry
+from workers.celery_internals import BeatEntry, BeatScheduler
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Entry(BeatEntry):
         return super().is_due()
 
 
-class Scheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat has no types
+class Scheduler(BeatScheduler):
     """One that neither an answer of the broker nor a database that is away ends, also where it starts meanwhile."""
 
     Entry = Entry
@@ -71,4 +70,4 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # django-celery-beat h
         """Read the schedule whole once more, so that nothing is lost of what was being read or run."""
         log.warning("database unavailable, beat tries again in %g s: %s", PAUSE, error)
         connection.close()
-        self._initial_read, self._heap = True, None
+        self.read_anew()
