@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from orders import access
+from orders.access.links import page_url
 from orders.admin.asking import Act, Line, action, on_each
 from orders.commands import refresh_runs, review
 from orders.domain.cause import Cause
@@ -53,6 +54,12 @@ def _revoke_links(order: Order, cause: Cause) -> list[Line]:
     return [Line("success", _("All existing links revoked"), closing)]
 
 
+def _new_link(order: Order, _cause: Cause) -> list[Line]:
+    """On this page alone: no address, message or log holds it."""
+    link = page_url(order.ref, access.issue_grant([order.ref]))
+    return [Line("success", _("New link, valid for 30 days"), link)]
+
+
 force_refresh = action(
     Act(
         name="force_refresh",
@@ -89,6 +96,18 @@ accept_late_payment = action(
         says=_("Accepts money that arrived after the order had closed; the order becomes paid."),
         permission="staff_change",
         carry_out=on_each(_accept_late_payment, "admin_accept_late_payment", _ref),
+    )
+)
+new_link = action(
+    Act(
+        name="new_link",
+        title=_("Create a new link"),
+        says=_(
+            "Creates a new link to each order’s page, to copy and send to its customer. "
+            "Whoever has the link sees the order. Existing links stay as they are."
+        ),
+        permission="staff_change",
+        carry_out=on_each(_new_link, "admin_new_link", _ref),
     )
 )
 revoke_links = action(

@@ -1,17 +1,20 @@
 """The HTTP API for other services, under `/api/`; its description is served at `/api/docs`."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Header, Path, Query, Status
 from pydantic import StringConstraints
 
-from orders import clock
+from orders import access, clock
 from orders.access import Scope
 from orders.api import errors, why
 from orders.api.authentication import Bearer, Forbidden, GrantCookie, Principal, Session
 from orders.api.schemas import (
     EventsOut,
+    GrantIn,
+    GrantOut,
     NewOrderOut,
     OrderIn,
     OrderOut,
@@ -26,6 +29,7 @@ from orders.api.schemas import (
 )
 from orders.api.serializers import (
     events_out,
+    grant_out,
     new_order_out,
     order_for_customer,
     order_out,
@@ -179,6 +183,18 @@ def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status
         provider_calls.cancel_order(ref, reason=body.reason, cause=cause)
     order = _order(principal, ref)
     return Status(202 if order.is_cancelling else 200, order)
+
+
+@api.post("/orders/{ref}/grants", response={201: GrantOut, **ERRORS}, summary="Make a new link")
+def issue_grant(request: HttpRequest, ref: Path[Ref], body: GrantIn) -> Status[GrantOut]:
+    """A new grant and the page's link with it, for a customer whose link has expired or was revoked.
+
+    What was issued before stays as it is: revoking is another thing.
+    """
+    cause = _writer(request, Scope.WRITE_ORDERS, ref).cause()
+    with audit.write("order.grant", cause, ref):
+        grant = access.issue_grant([ref], timedelta(seconds=body.lifetime))
+    return Status(201, grant_out(ref, grant))
 
 
 @api.post("/orders/{ref}/refunds", response={202: RefundOut, **ERRORS}, summary="Give money back")

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from ninja import Field, Schema
 from pydantic import AfterValidator, JsonValue, StringConstraints
 
+from orders.access.tokens import GRANT_LIFETIME, MAX_LIFETIME
+
 MAX_AMOUNT = (
     10**15
 )  # minor units: more than any order, less than a 64-bit integer or a double's exact range
@@ -72,6 +74,16 @@ class ReasonIn(Schema, extra="forbid"):
     reason: Text = ""
 
 
+class GrantIn(Schema, extra="forbid"):
+    lifetime: int = Field(
+        int(GRANT_LIFETIME.total_seconds()),
+        ge=60,
+        le=int(MAX_LIFETIME.total_seconds()),
+        strict=True,
+        description="Seconds.",
+    )
+
+
 class RefundIn(Schema, extra="forbid"):
     amount: int | None = Field(
         None, gt=0, le=MAX_AMOUNT, strict=True, description="Empty: all that is left."
@@ -131,6 +143,12 @@ class OrderStateOut(Schema):
 class NewOrderOut(OrderOut):
     grant: str = Field(description="Lets its bearer see this order, and no other.")
     page: str = Field(description="The order's live page, with the grant.")
+
+
+class GrantOut(Schema):
+    grant: str = Field(description="Lets its bearer see this order, and no other.")
+    page: str = Field(description="The order's live page, with the grant.")
+    expires_at: datetime
 
 
 class EventOut(Schema):

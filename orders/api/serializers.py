@@ -7,6 +7,7 @@ from orders.access.links import page_url
 from orders.api.schemas import (
     EventOut,
     EventsOut,
+    GrantOut,
     NewOrderOut,
     OrderOut,
     OrderStateOut,
@@ -48,6 +49,13 @@ def new_order_out(order: Order, epoch: str, *, sees_all: bool) -> NewOrderOut:
     grant = access.issue_grant([order.ref])
     values = _values(order, epoch) | ({} if sees_all else {"flags": []})
     return NewOrderOut(**values, grant=grant, page=page_url(order.ref, grant))
+
+
+def grant_out(ref: str, grant: str) -> GrantOut:
+    ends = access.read_token(grant).expires_at
+    return GrantOut.model_validate(
+        {"grant": grant, "page": page_url(ref, grant), "expires_at": ends}
+    )
 
 
 def payment_out(payment: Payment, order: Order) -> PaymentOut:

@@ -44,6 +44,7 @@ GET  /api/orders/REF/events    |  401  200  404  200  200  401  401  401  404  2
 GET  /api/orders/REF/why       |  401  403  403  403  403  401  401  401  403  200  200 |  403  200  403  403
 POST /api/orders/REF/payments  |  401  403  403  403  403  401  401  401  403  403  202 |  403  403  202  403
 POST /api/orders/REF/cancel    |  401  403  403  403  403  401  401  401  403  403  200 |  200  403  403  403
+POST /api/orders/REF/grants    |  401  403  403  403  403  401  401  401  403  403  201 |  201  403  403  403
 POST /api/orders/REF/refunds   |  401  403  403  403  403  401  401  401  403  403  409 |  403  403  409  403
 POST /api/orders/REF/refresh   |  401  403  403  403  403  401  401  401  403  403  200 |  403  403  403  200
 GET  /api/orders/REF/stream    |  401  200  404  200  200  401  404  404  404  200  200 |  404  200  404  404
@@ -75,6 +76,7 @@ GET  /admin/orders/order/      |  302  302  302  302  302  302  302  302  403  2
 GET  /admin/orders/order/PK/change/ |  302  302  302  302  302  302  302  302  403  200  200 |  302  302  302  302
 POST /admin/orders/order/?force_refresh |  302  302  302  302  302  302  302  302  403  403  303 |  302  302  302  302
 POST /admin/orders/order/?flag          |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
+POST /admin/orders/order/?new_link      |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?accept_late_payment | 302 302 302 302 302 302 302 302 403 403 200 | 302 302 302 302
 POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
