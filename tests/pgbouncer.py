@@ -14,7 +14,7 @@ from tests.optional import program
 from tests.ports import free_port
 from tests.waiting import eventually
 
-# Two connections to share: whatever is left in a session meets somebody else soon.
+# A few connections to share: whatever is left in a session meets somebody else soon.
 _CONFIGURATION = """
 [databases]
 * = host={host} port=5432 user=postgres
@@ -24,7 +24,7 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 2
+default_pool_size = 4
 logfile = {folder}/pgbouncer.log
 """
 
