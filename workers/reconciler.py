@@ -134,7 +134,7 @@ def _look(claim: checks.Claim) -> Refreshed:
 
 def _expire_overdue() -> int:
     now = clock.now()
-    expiry.hurry_overdue(now)
+    expiry.trigger_overdue(now)
     expired = 0
     for ref in expiry.overdue_orders(now, BATCH):
         try:

@@ -1,7 +1,7 @@
 """Who may see and move what: Django log-ins, and tokens for users, single orders (grants) and services.
 
-`authenticate(token)` says who a bearer is, `of_session(user, session_key)` who has logged in; `lapsed(many)` which of
-many no longer stand; `visible_to(credentials, refs)` what they may see.
+`authenticate(token)` says who a bearer is, `of_session(user, session_key)` who has logged in; `invalidated(many)` which
+of many are valid no longer; `visible_to(credentials, refs)` what they may see.
 """
 
 from orders.access.credentials import (
@@ -15,9 +15,9 @@ from orders.access.credentials import (
     of_session,
 )
 from orders.access.revocation import (
-    Lapse,
+    Invalidation,
     authenticate,
-    lapsed,
+    invalidated,
     read_grant,
     revoke,
 )
@@ -36,16 +36,16 @@ __all__ = [
     "GRANT_LIFETIME",
     "BadToken",
     "Credentials",
+    "Invalidation",
     "Kind",
-    "Lapse",
     "Scope",
     "TokenExpired",
     "TokenRevoked",
     "authenticate",
+    "invalidated",
     "issue_grant",
     "issue_service_token",
     "issue_user_token",
-    "lapsed",
     "narrowed",
     "of_session",
     "read_grant",

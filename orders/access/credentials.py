@@ -42,7 +42,7 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """One proof of who somebody is. Hashable, so that many can be looked at together (`revocation.lapsed`).
+    """One proof of who somebody is. Hashable, so that many can be looked at together (`revocation.invalidated`).
 
     `subject` is a user's id or a service's name. `password_mark` changes with the user's password; "" where the
     token was issued by somebody who cannot know it.

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from orders import clock
 from orders.access import keys
 from orders.access.credentials import Credentials, Kind
-from orders.access.revocation import lapsed
+from orders.access.revocation import invalidated
 from orders.access.tokens import GRANT_LIFETIME
 from orders.models import Payment, ReturnCode
 
@@ -71,7 +71,7 @@ def redeem(code: str, ref: str) -> Credentials | None:
         issued_at=row.issued_at,
         expires_at=row.expires_at,
     )
-    if lapsed([grant]):
+    if invalidated([grant]):
         return None
     # The database judges who was first: each condition is on the row itself, so it is asked again after waiting.
     usable = ReturnCode.objects.filter(pk=row.pk, used_at=None, good_until__gt=Now())

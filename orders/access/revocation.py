@@ -29,8 +29,8 @@ from orders.models import Revocation
 SESSIONS_READ = 500  # at once
 
 
-class Lapse(StrEnum):
-    """Why credentials no longer stand."""
+class Invalidation(StrEnum):
+    """Why credentials are valid no longer."""
 
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -39,10 +39,10 @@ class Lapse(StrEnum):
 def authenticate(token: str) -> Credentials:
     """Who the bearer of this token is. Raises `TokenExpired`, `TokenRevoked`, `BadToken`. Reads the database."""
     credentials = read_token(token)
-    match lapsed([credentials]).get(credentials):
-        case Lapse.EXPIRED:
+    match invalidated([credentials]).get(credentials):
+        case Invalidation.EXPIRED:
             raise TokenExpired("the token has run out; ask for a new one")
-        case Lapse.REVOKED:
+        case Invalidation.REVOKED:
             raise TokenRevoked("the token was revoked")
     return credentials
 
@@ -55,17 +55,19 @@ def read_grant(token: str) -> Credentials:
     return credentials
 
 
-def lapsed(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
+def invalidated(many: Collection[Credentials]) -> dict[Credentials, Invalidation]:
     """Those of `many` that no longer stand, and why: run out, revoked, logged out, deactivated, password changed.
 
     One query, whatever `many` holds; none for the configured service token alone.
     """
     now = clock.now()
-    found = {c: Lapse.EXPIRED for c in many if c.expires_at is not None and c.expires_at <= now}
+    found = {
+        c: Invalidation.EXPIRED for c in many if c.expires_at is not None and c.expires_at <= now
+    }
     asked = [c for c in many if c not in found and not _is_configured(c)]
     if asked:
         standing = _Standing(asked)
-        found |= {c: Lapse.REVOKED for c in asked if not standing.of(c)}
+        found |= {c: Invalidation.REVOKED for c in asked if not standing.of(c)}
     return found
 
 

@@ -27,7 +27,7 @@ def visible_refs(user: "AbstractUser | AnonymousUser", refs: Iterable[str]) -> s
 def visible_to(credentials: Credentials, refs: Iterable[str]) -> set[str]:
     """Which of `refs` exist and may be seen with these credentials, whatever kind they are. Reads the database.
 
-    Does not ask whether they still stand; `revocation.lapsed` does.
+    Does not ask whether they still stand; `revocation.invalidated` does.
     """
     wanted = list(refs)
     match credentials.kind:

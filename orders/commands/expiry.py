@@ -40,7 +40,7 @@ def overdue_orders(now: datetime, limit: int) -> list[str]:
     return list(closed.order_by("expires_at").values_list("ref", flat=True)[:limit])
 
 
-def hurry_overdue(now: datetime) -> int:
+def trigger_overdue(now: datetime) -> int:
     """Bring forward the check of payments that nobody has asked about since their order's deadline passed."""
     sources = sorted(MOVES["expire"].sources)
     overdue = Order.objects.filter(expires_at__lte=now, state__in=sources)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http import parse_cookie
 
 from orders import access
-from orders.access import Credentials, Kind, Lapse, Scope, grant_cookie
+from orders.access import Credentials, Invalidation, Kind, Scope, grant_cookie
 from orders.security import rate_limits
 from realtime.access import origins, sessions
 from realtime.protocol.messages import MAX_SUBSCRIPTIONS, Close
@@ -113,14 +113,14 @@ class Access:
         What is invalid stays in `credentials`: the access check has still to find it, and to end what it showed.
         """
         invalid, seen = answer
-        if not self.credentials - invalid.keys() and Lapse.EXPIRED in invalid.values():
+        if not self.credentials - invalid.keys() and Invalidation.EXPIRED in invalid.values():
             raise Denied(Close.TOKEN_EXPIRED, "the token has expired, ask for a new one")
         return seen
 
 
-async def invalidated(many: Collection[Credentials]) -> dict[Credentials, Lapse]:
+async def invalidated(many: Collection[Credentials]) -> dict[Credentials, Invalidation]:
     """Which of these have expired or were revoked: one query for all sockets. Raises the database's errors."""
-    return await _threads.run(access.lapsed, many)
+    return await _threads.run(access.invalidated, many)
 
 
 async def still_seen(asked: Mapping[int, set[str]]) -> dict[int, set[str]]:
@@ -186,12 +186,12 @@ def _logged_in(session_key: str) -> set[Credentials]:
 
 
 _Ask = tuple[frozenset[Credentials], set[str]]
-Answer = tuple[dict[Credentials, Lapse], set[str]]
+Answer = tuple[dict[Credentials, Invalidation], set[str]]
 
 
 def _seen(asks: Sequence[_Ask]) -> list[Answer]:
     """For each ask, which of its credentials are invalid by now, and what the others let it see."""
-    invalid = access.lapsed(frozenset().union(*(many for many, _ in asks)))
+    invalid = access.invalidated(frozenset().union(*(many for many, _ in asks)))
     if not invalid:
         return [({}, _seen_by(many, wanted)) for many, wanted in asks]
     return [

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from orders.access import Credentials, Kind, Lapse
+from orders.access import Credentials, Invalidation, Kind
 from realtime.access import authentication
 from realtime.hub.connection import Connection
 from realtime.protocol.messages import Close
@@ -73,12 +73,14 @@ class AccessCheck:
             self._unsubscribe(connection, watched[ref])
             connection.refuse(ref, Close.FORBIDDEN)
 
-    async def _withdraw(self, connection: Connection, invalid: dict[Credentials, Lapse]) -> None:
+    async def _withdraw(
+        self, connection: Connection, invalid: dict[Credentials, Invalidation]
+    ) -> None:
         """Unsubscribe from the orders that nothing else shows that it has brought: a refreshed token, another grant.
         Closed where nothing is left."""
         gone = {each: why for each, why in invalid.items() if each in connection.access.credentials}
         connection.access.credentials -= gone.keys()
-        why = Close.TOKEN_EXPIRED if Lapse.EXPIRED in gone.values() else Close.FORBIDDEN
+        why = Close.TOKEN_EXPIRED if Invalidation.EXPIRED in gone.values() else Close.FORBIDDEN
         watched = _watched(connection)
         seen: set[str] = set()
         try:

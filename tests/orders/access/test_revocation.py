@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orders import access
-from orders.access import Lapse, TokenRevoked, revocation
+from orders.access import Invalidation, TokenRevoked, revocation
 from orders.models import Revocation
 from tests.builders import an_order
 from tests.people import SERVICE
@@ -92,11 +92,14 @@ def test_what_ends_a_user_ends_their_tokens_and_log_ins(
     rosa, other = user("rosa"), user("other")
     held = [access.read_token(access.issue_user_token(u)) for u in (rosa, other)]
     sessions = [access.of_session(u, logged_in(u).session.session_key) for u in (rosa, other)]
-    assert not access.lapsed([*held, *sessions])
+    assert not access.invalidated([*held, *sessions])
 
     end(rosa)
 
-    assert access.lapsed([*held, *sessions]) == {held[0]: Lapse.REVOKED, sessions[0]: Lapse.REVOKED}
+    assert access.invalidated([*held, *sessions]) == {
+        held[0]: Invalidation.REVOKED,
+        sessions[0]: Invalidation.REVOKED,
+    }
 
 
 def test_logging_out_ends_that_log_in_and_no_other(
@@ -108,14 +111,14 @@ def test_logging_out_ends_that_log_in_and_no_other(
 
     here.logout()
 
-    assert access.lapsed(held) == {held[0]: Lapse.REVOKED}
+    assert access.invalidated(held) == {held[0]: Invalidation.REVOKED}
 
 
 def test_a_token_issued_after_the_password_was_changed_is_good(user: Callable[..., Any]) -> None:
     rosa = user("rosa")
     _change_password(rosa)
 
-    assert not access.lapsed([access.read_token(access.issue_user_token(rosa))])
+    assert not access.invalidated([access.read_token(access.issue_user_token(rosa))])
 
 
 def test_a_thousand_credentials_are_one_query(user: Callable[..., Any]) -> None:
@@ -129,9 +132,9 @@ def test_a_thousand_credentials_are_one_query(user: Callable[..., Any]) -> None:
     expired = replace(held[0], token_id="x", expires_at=long_ago)
 
     with CaptureQueriesContext(connection) as queries:
-        found = access.lapsed([*held, expired])
+        found = access.invalidated([*held, expired])
 
-    assert found == {held[7]: Lapse.REVOKED, expired: Lapse.EXPIRED}
+    assert found == {held[7]: Invalidation.REVOKED, expired: Invalidation.EXPIRED}
     assert len(queries) == 1
 
 
@@ -189,6 +192,6 @@ def test_a_token_can_be_revoked_in_the_very_moment_of_its_birth() -> None:
         revocation.revoke(revocation.token_of(token), actor="test")
         last = access.read_token(access.issue_grant([ref]))
         revocation.revoke(revocation.order(ref), actor="test")
-        assert access.lapsed([last])
+        assert access.invalidated([last])
 
-    assert set(access.lapsed(tokens)) == set(tokens)
+    assert set(access.invalidated(tokens)) == set(tokens)

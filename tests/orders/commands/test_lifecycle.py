@@ -260,7 +260,7 @@ def test_only_what_was_not_asked_since_the_deadline_is_hurried() -> None:
     asked = a_payment(order, "pending", last_checked_at=now + timedelta(hours=1), **values)
     unasked = a_payment(order, "pending", **values)
 
-    assert expiry.hurry_overdue(now + timedelta(hours=2)) == 1
+    assert expiry.trigger_overdue(now + timedelta(hours=2)) == 1
 
     asked.refresh_from_db()
     unasked.refresh_from_db()

@@ -86,7 +86,7 @@ def test_staff_who_act_in_the_admin_are_noted_by_name(
 
     assert entries() == [("admin_revoke_links", order.ref, "rosa", "staff", "done")]
     new = access.read_token(access.issue_grant([order.ref]))
-    assert access.lapsed([old, new]) == {old: access.Lapse.REVOKED}
+    assert access.invalidated([old, new]) == {old: access.Invalidation.REVOKED}
 
 
 @pytest.mark.parametrize(
