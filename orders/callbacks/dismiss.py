@@ -1,4 +1,4 @@
-"""A callback that needed a person, and has had one."""
+"""Dismissing a callback that was flagged for review."""
 
 from django.db import transaction
 

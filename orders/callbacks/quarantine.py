@@ -1,4 +1,4 @@
-"""Callbacks that are rightly signed and make no sense: kept for a person, who alone can find out what was meant.
+"""Callbacks that are rightly signed and make no sense: stored for review, as a person alone can tell what was meant.
 
 One is a provider that has changed, or one that is broken; which payment it was about nobody can say. The payment itself
 is found out about all the same, by its timetable.

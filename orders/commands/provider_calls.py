@@ -53,14 +53,14 @@ def start_payment(
     try:
         request = create_request(payment)
         let_the_database_go()
-        told = registry.get(payment.provider).create(request)
-    except base.Refused as refused:
+        incoming = registry.get(payment.provider).create(request)
+    except base.RequestRefused as refused:
         apply_snapshot(payment.pk, refused_snapshot(payment, refused), cause)
         raise ProviderRefused(f"{payment.provider} refused the payment: {refused}") from refused
     except base.ProviderError as error:
         checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
     else:
-        apply_snapshot(payment.pk, told, cause)
+        apply_snapshot(payment.pk, incoming, cause)
     payment.refresh_from_db()
     return payment
 
@@ -125,7 +125,7 @@ def create_request(payment: Payment) -> base.CreatePayment:
     )
 
 
-def refused_snapshot(payment: Payment, refused: base.Refused) -> base.Snapshot:
+def refused_snapshot(payment: Payment, refused: base.RequestRefused) -> base.Snapshot:
     return base.Snapshot(
         merchant_ref=payment.ref,
         provider_ref=payment.provider_ref,
@@ -154,7 +154,7 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
     provider = registry.get(payment.provider)
     let_the_database_go()
     try:
-        told = provider.cancel(request)
+        incoming = provider.cancel(request)
     except base.NotFound as error:
         if payment.status == OwnStatus.INTENDED:
             close_unsent(payment, cause)
@@ -166,18 +166,18 @@ def call_off(payment: Payment, cause: Cause, *, is_urgent: bool = True) -> None:
         if is_urgent:
             Payment.objects.filter(pk=payment.pk).update(next_check_at=clock.now())
     else:
-        apply_snapshot(payment.pk, told, cause)
+        apply_snapshot(payment.pk, incoming, cause)
 
 
 def close_unsent(payment: Payment, cause: Cause) -> None:
     """The provider has never heard of it, and by its key never will: the attempt is over."""
-    gone = base.Refused("the provider never received this payment", code=checks.NEVER_SENT)
+    gone = base.RequestRefused("the provider never received this payment", code=checks.NEVER_SENT)
     apply_snapshot(payment.pk, refused_snapshot(payment, gone), cause)
 
 
 _FOUND: dict[type[base.ProviderError], Found] = {
     base.NotFound: Found.NOT_FOUND,
-    base.Refused: Found.REFUSED,
+    base.RequestRefused: Found.REFUSED,
     base.RateLimited: Found.RATE_LIMITED,
     base.Unavailable: Found.UNAVAILABLE,
     base.AmbiguousOutcome: Found.AMBIGUOUS,

@@ -52,30 +52,30 @@ def refresh_payment(
     """
     payment = Payment.objects.select_related("order").get(pk=payment_id)
     with bound_contextvars(order=payment.order.ref, payment=payment.ref):
-        return _look_at(payment, cause, claim)
+        return _check(payment, cause, claim)
 
 
-def _look_at(payment: Payment, cause: Cause, claim: checks.Claim | None) -> Refreshed:
+def _check(payment: Payment, cause: Cause, claim: checks.Claim | None) -> Refreshed:
     began = time.monotonic()
-    look = _ask(payment, cause)
-    look = replace(look, took_ms=round((time.monotonic() - began) * 1000))
-    log.debug("looked, and found %s", look.found)
-    _conclude(payment, look, cause, claim)
+    result = _ask(payment, cause)
+    result = replace(result, took_ms=round((time.monotonic() - began) * 1000))
+    log.debug("checked: %s", result.found)
+    _conclude(payment, result, cause, claim)
     after = Payment.objects.select_related("order").get(pk=payment.pk)
     state = after.order.state
-    if look.found in IN_AGREEMENT and (_is_unwanted(after) or _is_overdue(after.order)):
+    if result.found in IN_AGREEMENT and (_is_unwanted(after) or _is_overdue(after.order)):
         _close(after, cause)
         state = Order.objects.values_list("state", flat=True).get(pk=payment.order_id)
-    return Refreshed(payment=payment.ref, found=look.found, detail=look.detail, state=state)
+    return Refreshed(payment=payment.ref, found=result.found, detail=result.detail, state=state)
 
 
 def _conclude(
-    payment: Payment, look: checks.CheckResult, cause: Cause, claim: checks.Claim | None
+    payment: Payment, result: checks.CheckResult, cause: Cause, claim: checks.Claim | None
 ) -> None:
-    """Log the look and, at the profile's end, call a person: in one transaction, for a crash in between is silence."""
+    """Log the check and, at the profile's end, flag the order; in one transaction, or a crash would mean silence."""
     with transaction.atomic():
         order = Order.objects.locked(payment.order.ref)  # before the payment, as everywhere
-        if checks.record_check(payment.pk, look, cause, clock.now(), claim):
+        if checks.record_check(payment.pk, result, cause, clock.now(), claim):
             detail = f"payment {payment.ref} is still {payment.status} after the last check of its profile"
             review.flag_for_review(order, "checks_exhausted", detail, cause)
 
@@ -88,21 +88,21 @@ def _ask(payment: Payment, cause: Cause) -> checks.CheckResult:
     try:
         seen = payment.order.version
         provider_calls.let_the_database_go()
-        told = provider.fetch(payment.ref, payment.provider_ref or None)
+        incoming = provider.fetch(payment.ref, payment.provider_ref or None)
     except base.NotFound as error:
         if payment.status != OwnStatus.INTENDED:
             return provider_calls.check_result_of(error)
         return _create_again(provider, payment, cause)
     except base.ProviderError as error:
         return provider_calls.check_result_of(error)
-    outcome, detail = apply_snapshot(payment.pk, told, cause, seen=seen)
-    _repeat_unanswered(payment, told, cause)
+    outcome, detail = apply_snapshot(payment.pk, incoming, cause, seen=seen)
+    _repeat_unanswered(payment, incoming, cause)
     return checks.CheckResult(found=Found(outcome), detail=detail)
 
 
-def _repeat_unanswered(payment: Payment, told: base.Snapshot, cause: Cause) -> None:
+def _repeat_unanswered(payment: Payment, incoming: base.Snapshot, cause: Cause) -> None:
     """Send again what was never answered, and what the provider does not know of: its memory for keys is short."""
-    known = {refund.ref for refund in told.refunds}
+    known = {refund.ref for refund in incoming.refunds}
     for refund in payment.refunds.filter(status=OwnStatus.INTENDED) if payment.captured else ():
         if refund.ref not in known:
             with suppress(
@@ -120,12 +120,12 @@ def _create_again(provider: base.Provider, payment: Payment, cause: Cause) -> ch
     request = provider_calls.create_request(payment)
     provider_calls.let_the_database_go()
     try:
-        told = provider.create(request)
-    except base.Refused as refused:
-        told = provider_calls.refused_snapshot(payment, refused)
+        incoming = provider.create(request)
+    except base.RequestRefused as refused:
+        incoming = provider_calls.refused_snapshot(payment, refused)
     except base.ProviderError as error:
         return provider_calls.check_result_of(error)
-    outcome, detail = apply_snapshot(payment.pk, told, cause)
+    outcome, detail = apply_snapshot(payment.pk, incoming, cause)
     return checks.CheckResult(
         found=Found(outcome), detail=detail or "created again with the same key"
     )

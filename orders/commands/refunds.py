@@ -128,14 +128,14 @@ def send_refund(refund: Refund, cause: Cause) -> None:
     )
     let_the_database_go()
     try:
-        told = registry.get(payment.provider).refund(request)
-    except base.Refused as refused:
+        incoming = registry.get(payment.provider).refund(request)
+    except base.RequestRefused as refused:
         _record_refusal(refund, cause)
         raise ProviderRefused(f"{payment.provider} refused the refund: {refused}") from refused
     except base.ProviderError as error:
         checks.record_check(payment.pk, check_result_of(error), cause, clock.now(), None)
     else:
-        apply_snapshot(payment.pk, told, cause)
+        apply_snapshot(payment.pk, incoming, cause)
 
 
 @transaction.atomic

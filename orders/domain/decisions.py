@@ -296,5 +296,5 @@ def _dispute_steps(walk: _Walk, current: CurrentPayment, incoming: Snapshot) -> 
 
 
 def flag(reason: str, detail: str) -> e.OrderFlagged:
-    """The event that calls a person."""
+    """The event that flags an order for review."""
     return e.OrderFlagged(reason=reason, detail=detail)

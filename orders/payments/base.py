@@ -244,14 +244,14 @@ class BadSignature(ProviderError):
 
 
 class Malformed(ProviderError):
-    """The message is signed but makes no sense: refuse it, keep it for a person, and ask the provider instead."""
+    """The message is signed but makes no sense: refuse it, store it for review, and ask the provider instead."""
 
 
 class NotFound(ProviderError):
     """The provider does not know the payment. That is not "failed": a lost create call looks the same."""
 
 
-class Refused(ProviderError):
+class RequestRefused(ProviderError):
     """The provider understood and said no; the same request again gets the same answer."""
 
     def __init__(self, message: str, *, code: str = "refused") -> None:

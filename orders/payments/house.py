@@ -34,7 +34,7 @@ from orders.payments.base import (
     RefundPayment,
     RefundSnapshot,
     RefundStatus,
-    Refused,
+    RequestRefused,
     Snapshot,
     Unavailable,
 )
@@ -227,7 +227,7 @@ def _refuse(response: httpx.Response, body: bytes, unknown: type[ProviderError])
         code, message = _error_of(body)
         if code == IN_PROGRESS:  # what comes of it is still to be seen
             raise unknown(f"{text}: {message}")
-        raise Refused(f"{text}: {message}", code=code)
+        raise RequestRefused(f"{text}: {message}", code=code)
 
 
 def _error_of(body: bytes) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """When to look at a payment again: profiles of delays, pure and without a clock of their own.
 
 The early steps follow what Hyperswitch and WeChat Pay do, the tails Kill Bill's; three days covers Stripe's redelivery.
-At a profile's end the answer is None: the caller flags the order for a person, and never guesses a failure.
+At a profile's end the answer is None: the caller flags the order for review, and never guesses a failure.
 """
 
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ PROFILES: dict[Profile, tuple[timedelta, ...]] = {
     Profile.REFUND: (HOUR, 6 * HOUR, *[DAY] * 30),
     Profile.FAILED: (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, *[DAY] * 6),
 }  # fmt: skip
-# Ends without a person: the provider's last word stands, it was asked for a week, and its list is still compared.
+# Ends without a flag: the provider's last word stands, it was asked for a week, and its list is still compared.
 QUIET = frozenset({Profile.FAILED})
 
 

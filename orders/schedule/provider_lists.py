@@ -25,13 +25,13 @@ class Finding(StrEnum):
 
     AGREES = "agrees"
     DIFFERS = "differs"  # ask about it now
-    UNKNOWN = "unknown"  # ours by its look, or money: a person has to see it
+    UNKNOWN = "unknown"  # ours by its look, or money: flagged for review
     FOREIGN = "foreign"  # another system's, on the same account
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedPayment:
-    """What we keep of a payment that a list can contradict."""
+    """What our row holds of a payment, as far as a list can contradict it."""
 
     provider_ref: str
     status: str
@@ -40,41 +40,43 @@ class RecordedPayment:
     dispute: str
 
 
-def judge(kept: RecordedPayment | None, told: Snapshot) -> Finding:
-    """What to make of one line: a pure function of what we keep and what is listed."""
-    if kept is None:
+def judge(ours: RecordedPayment | None, incoming: Snapshot) -> Finding:
+    """What to make of one line: a pure function of what our row holds and what is listed."""
+    if ours is None:
         # Our references are 32 hex characters; what looks like one and is none of ours went astray.
-        is_ours = fullmatch("[0-9a-f]{32}", told.merchant_ref) is not None
+        is_ours = fullmatch("[0-9a-f]{32}", incoming.merchant_ref) is not None
         return Finding.UNKNOWN if is_ours else Finding.FOREIGN
     listed = RecordedPayment(
-        provider_ref=told.provider_ref,
-        status=told.status,
-        captured=told.captured,
-        refunded=told.refunded,
-        dispute=told.dispute or "",
+        provider_ref=incoming.provider_ref,
+        status=incoming.status,
+        captured=incoming.captured,
+        refunded=incoming.refunded,
+        dispute=incoming.dispute or "",
     )
-    return Finding.AGREES if kept == listed else Finding.DIFFERS
+    return Finding.AGREES if ours == listed else Finding.DIFFERS
 
 
 def take_in(provider: str, page: Sequence[Snapshot], now: datetime) -> Counter[Finding]:
-    """Compare one page of the list; bring forward the checks of what differs, and keep what is unknown for a person."""
-    rows = Payment.objects.filter(provider=provider, ref__in=[told.merchant_ref for told in page])
-    held = {row.ref: row for row in rows}
+    """Compare one page of the list; bring forward the checks of what differs, and store what is unknown for review."""
+    rows = Payment.objects.filter(
+        provider=provider, ref__in=[incoming.merchant_ref for incoming in page]
+    )
+    ours = {row.ref: row for row in rows}
     found: Counter[Finding] = Counter()
     differing = []
-    for told in page:
-        row = held.get(told.merchant_ref)
-        finding = judge(_kept(row) if row else None, told)
+    for incoming in page:
+        row = ours.get(incoming.merchant_ref)
+        finding = judge(_recorded(row) if row else None, incoming)
         found[finding] += 1
         if finding is Finding.DIFFERS and row is not None:
             differing.append(row.pk)
         elif finding is Finding.UNKNOWN:
-            _keep_for_a_person(provider, told)
-    _hurry(differing, now)
+            _store_for_review(provider, incoming)
+    _check_now(differing, now)
     return found
 
 
-def _kept(row: Payment) -> RecordedPayment:
+def _recorded(row: Payment) -> RecordedPayment:
     return RecordedPayment(
         provider_ref=row.provider_ref,
         status=row.status,
@@ -84,23 +86,23 @@ def _kept(row: Payment) -> RecordedPayment:
     )
 
 
-def _hurry(payments: Sequence[int], now: datetime) -> None:
+def _check_now(payments: Sequence[int], now: datetime) -> None:
     rows = Payment.objects.filter(pk__in=payments)
     checks.bring_forward(rows.exclude(next_check_at__lte=now), now)
 
 
-def _keep_for_a_person(provider: str, told: Snapshot) -> None:
+def _store_for_review(provider: str, incoming: Snapshot) -> None:
     """As a receipt that matches nothing, once: that is where staff look for what came without an order."""
     CallbackReceipt.objects.get_or_create(
         provider=provider,
-        event_id=f"listed:{told.provider_ref}"[:200],
+        event_id=f"listed:{incoming.provider_ref}"[:200],
         defaults={
             "kind": "payment.listed",
-            "merchant_ref": told.merchant_ref[:200],
-            "body": json.dumps(dict(told.raw), default=str),
+            "merchant_ref": incoming.merchant_ref[:200],
+            "body": json.dumps(dict(incoming.raw), default=str),
             "outcome": Outcome.UNMATCHED,
             "detail": f"{provider} lists a payment that is unknown here: "
-            f"{plain(told.amount, told.currency)}, {told.status}",
+            f"{plain(incoming.amount, incoming.currency)}, {incoming.status}",
             "needs_review": True,
         },
     )

@@ -2,7 +2,7 @@
 
 A trip to Valkey before each callback was a tenth of its way, and a quarter of what a page costs that comes back with
 thousands of others. Limit: each process counts for itself for `SHARED_AFTER` seconds, and until it has let in a tenth
-of the limit: who hardly knocks is not worth telling of. So all of them together can let through a little more.
+of the limit: who hardly asks is not worth sharing. So all of them together can let through a little more.
 """
 
 import logging

@@ -32,7 +32,7 @@ from orders.payments.base import (
     RefundPayment,
     RefundSnapshot,
     RefundStatus,
-    Refused,
+    RequestRefused,
     Snapshot,
     Unavailable,
 )
@@ -201,7 +201,7 @@ class Model(Provider):
             if request.ref in {r.ref for r in account.refunds}:
                 return account
             if request.amount > account.refundable or account.dispute in {"open", "lost"}:
-                raise Refused("not possible", code="not_possible")
+                raise RequestRefused("not possible", code="not_possible")
             account.refunds.append(Refund(request.ref, request.amount, "pending"))
             WORLD.tell(account)
             return account
@@ -212,7 +212,7 @@ class Model(Provider):
         def work() -> Account:
             account = _found(request.merchant_ref)
             if account.status in {"captured", "expired"}:
-                raise Refused(f"it is {account.status}", code="not_possible")
+                raise RequestRefused(f"it is {account.status}", code="not_possible")
             WORLD.act(account.merchant_ref, "call_off")
             return account
 

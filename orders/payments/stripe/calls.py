@@ -12,7 +12,7 @@ from orders.payments.base import (
     NotFound,
     ProviderError,
     RateLimited,
-    Refused,
+    RequestRefused,
     Unavailable,
 )
 from orders.payments.signatures import retry_after
@@ -110,7 +110,7 @@ def _meaning(error: stripe.StripeError, unknown: type[ProviderError]) -> Provide
     if status is None or status < 400 or status in {408, 409} or status >= 500:
         return unknown(text)
     is_reused = isinstance(error, stripe.IdempotencyError)
-    return Refused(text, code="idempotency_key_reused" if is_reused else _code(error))
+    return RequestRefused(text, code="idempotency_key_reused" if is_reused else _code(error))
 
 
 def _code(error: stripe.StripeError) -> str:

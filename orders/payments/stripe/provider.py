@@ -20,7 +20,7 @@ from orders.payments.base import (
     Provider,
     ProviderEvent,
     RefundPayment,
-    Refused,
+    RequestRefused,
     Snapshot,
     Unavailable,
 )
@@ -78,7 +78,7 @@ class Stripe(Provider):
         try:
             amount = to_stripe(request.amount, request.currency)
         except NotRepresentable as wrong:
-            raise Refused(str(wrong), code="amount_not_representable") from None
+            raise RequestRefused(str(wrong), code="amount_not_representable") from None
         try:
             with calls.writing():
                 return (
@@ -88,7 +88,7 @@ class Stripe(Provider):
                 )
         except NotFound as missing:
             # Something that the request names. To say that the payment is not found would mean: ask again.
-            raise Refused(str(missing), code="resource_missing") from missing
+            raise RequestRefused(str(missing), code="resource_missing") from missing
 
     def _open(self, request: CreatePayment, amount: int) -> Snapshot:
         ours = {OUR_REF: request.merchant_ref}
@@ -120,7 +120,7 @@ class Stripe(Provider):
         method = request.metadata.get("stripe_payment_method")
         if not isinstance(method, str) or not method:
             text = "to charge at once, the order's metadata must name a stripe_payment_method"
-            raise Refused(text, code="payment_method_missing")
+            raise RequestRefused(text, code="payment_method_missing")
         asked: Any = {
             "amount": amount,
             "currency": request.currency.lower(),
@@ -175,10 +175,10 @@ class Stripe(Provider):
                     {"idempotency_key": request.ref},
                 )
             except NotRepresentable as wrong:
-                raise Refused(str(wrong), code="amount_not_representable") from None
+                raise RequestRefused(str(wrong), code="amount_not_representable") from None
             except stripe.InvalidRequestError as no:
                 if no.code == "charge_already_refunded" or no.param == "amount":
-                    raise Refused(str(no), code="refund_exceeds_captured") from no
+                    raise RequestRefused(str(no), code="refund_exceeds_captured") from no
                 raise
             return of_intent(self._api, plain(made)["payment_intent"], AmbiguousOutcome)
 
@@ -189,7 +189,7 @@ class Stripe(Provider):
                     self._api.checkout.sessions.retrieve(ref, {"expand": ["payment_intent"]})
                 )
                 if not (inside := session.get("payment_intent")):
-                    raise Refused("nobody has paid yet", code="not_captured")
+                    raise RequestRefused("nobody has paid yet", code="not_captured")
                 return Intent.model_validate(inside)
             return Intent.model_validate(plain(self._api.payment_intents.retrieve(ref)))
 
@@ -199,7 +199,7 @@ class Stripe(Provider):
             with calls.writing():
                 ref = request.provider_ref or look_for(self._api, request.merchant_ref)
                 return self._expire(ref) if ref.startswith("cs_") else self._void(ref)
-        except Refused:
+        except RequestRefused:
             # Called off already, by an earlier try or by time: that is what was wanted.
             told = self.fetch(request.merchant_ref, request.provider_ref or None)
             if told.status is PaymentStatus.CANCELLED:

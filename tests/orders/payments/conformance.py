@@ -13,7 +13,7 @@ from orders.payments.base import (
     PaymentStatus,
     Provider,
     RefundStatus,
-    Refused,
+    RequestRefused,
     Snapshot,
 )
 from tests.orders.payments.conformance_callbacks import CallsBack
@@ -65,7 +65,7 @@ class ProviderConformance(SaysWhatToDoNext, CallsBack):
         request = asked(world)
         provider.create(request)
 
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             provider.create(replace(request, amount=1251))
 
     def test_a_payment_is_found_by_either_reference(self, world: World, provider: Provider) -> None:
@@ -141,7 +141,7 @@ class ProviderConformance(SaysWhatToDoNext, CallsBack):
     def test_more_than_was_captured_is_not_refunded(
         self, provider: Provider, paid: Snapshot
     ) -> None:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RequestRefused) as refused:
             provider.refund(refund_of(paid, 1251))
 
         assert refused.value.code == "refund_exceeds_captured"
@@ -161,7 +161,7 @@ class ProviderConformance(SaysWhatToDoNext, CallsBack):
         assert provider.cancel(cancel_of(payment)).status is PaymentStatus.CANCELLED
 
     def test_a_paid_payment_is_not_cancelled(self, provider: Provider, paid: Snapshot) -> None:
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             provider.cancel(cancel_of(paid))
 
     def test_a_dispute_is_seen_with_its_amount_and_its_end(

@@ -34,7 +34,7 @@ from orders.payments.base import (
     RefundPayment,
     RefundSnapshot,
     RefundStatus,
-    Refused,
+    RequestRefused,
     Snapshot,
     Unavailable,
 )
@@ -243,7 +243,7 @@ def _refuse(answer: httpx.Response, body: bytes, unknown: type[ProviderError]) -
     if status >= 500:
         raise unknown(f"HTTP {status}")
     if status >= 400:
-        raise Refused(f"HTTP {status}", code=_reason(body))
+        raise RequestRefused(f"HTTP {status}", code=_reason(body))
 
 
 def _reason(body: bytes) -> str:

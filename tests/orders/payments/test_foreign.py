@@ -13,7 +13,14 @@ from orders.commands import lifecycle, provider_calls
 from orders.domain.cause import Cause, Source
 from orders.models import CallbackReceipt, Order
 from orders.payments import registry
-from orders.payments.base import BadSignature, CreatePayment, Malformed, Provider, Refused, Snapshot
+from orders.payments.base import (
+    BadSignature,
+    CreatePayment,
+    Malformed,
+    Provider,
+    RequestRefused,
+    Snapshot,
+)
 from tests.orders.deliveries import post
 from tests.orders.payments.conformance import ProviderConformance
 from tests.orders.payments.foreign import Far
@@ -122,7 +129,7 @@ def test_the_right_word_with_the_wrong_status_is_not_taken(
 def test_a_status_beats_a_body_that_says_success(world: FarWorld, far: Provider) -> None:
     payment = far.create(asked(world))
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         far.refund(refund_of(payment, 1))
 
     assert refused.value.code == "not_possible"

@@ -13,7 +13,7 @@ from orders.payments.base import (
     Lists,
     PaymentStatus,
     Provider,
-    Refused,
+    RequestRefused,
     Snapshot,
     Unavailable,
 )
@@ -170,7 +170,7 @@ def test_nothing_is_refunded_of_a_page_that_nobody_has_paid(
 ) -> None:
     payment = stripe.create(asked(world))
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         stripe.refund(refund_of(payment, 250))
 
     assert refused.value.code == "not_captured"
@@ -210,7 +210,7 @@ def test_the_list_has_each_payment_once_as_a_fetch_tells_it(
 
 
 def test_to_charge_at_once_needs_a_payment_method(world: StripeWorld, stripe: Provider) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         stripe.create(asked(world, confirm=True))
 
     assert refused.value.code == "payment_method_missing"
@@ -231,7 +231,7 @@ def test_currencies_that_stripe_counts_in_its_own_way_keep_their_amount(
 def test_an_amount_that_stripe_cannot_write_is_refused(
     world: StripeWorld, stripe: Provider
 ) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         stripe.create(asked(world, amount=150, currency="MGA"))
 
     assert refused.value.code == "amount_not_representable"

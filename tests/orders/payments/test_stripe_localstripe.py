@@ -21,7 +21,7 @@ from orders.payments.base import (
     NotFound,
     PaymentStatus,
     RefundStatus,
-    Refused,
+    RequestRefused,
     Unavailable,
 )
 from orders.payments.stripe import Stripe
@@ -89,14 +89,14 @@ def test_a_charge_at_once_is_captured_and_found_by_its_name(stripe: Stripe) -> N
 
 
 def test_a_card_without_money_is_refused_with_the_banks_word(stripe: Stripe) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         stripe.create(charge("pm_card_chargeCustomerFail"))
 
     assert refused.value.code == "card_declined"
 
 
 def test_a_payment_method_that_is_not_there_is_refused(stripe: Stripe) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         stripe.create(charge("pm_nobodys"))
 
     assert refused.value.code == "resource_missing"
