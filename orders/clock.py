@@ -113,7 +113,7 @@ def _watch(report: Callable[[float], object], is_over: threading.Event) -> None:
             measure()
             report(skew())
         except Exception:
-            logger.exception("the skew of this machine's clock is not reported")
+            logger.exception("reporting the clock skew failed")
         finally:
             connection.close()
         is_over.wait(WATCH_EVERY)

@@ -57,7 +57,7 @@ class Guard:
             return self._take(_shared_limiter(), self._let_through(wanted))
         except (redis.RedisError, ValueError) as error:  # away, or what stands there is no number
             log.warning(
-                "Valkey is unavailable, %s is asked within this worker's budget: %s",
+                "Valkey unavailable, rate limit of %s kept by this worker alone: %s",
                 self.provider,
                 error,
             )

@@ -115,13 +115,11 @@ def _look(claim: checks.Claim) -> Refreshed:
     except (
         UNAVAILABLE
     ) as error:  # its row is locked, or the database away: the lease brings it back
-        log.warning("the check of payment %d has to wait: %s", claim.payment_id, error)
+        log.warning("check of payment %d postponed: %s", claim.payment_id, error)
         said = str(reason(error))
         return Refreshed(payment=str(claim.payment_id), found="left", detail=said, state="?")
     except Exception:  # one payment's defect must not keep the others from being looked at
-        log.exception(
-            "the check of payment %d failed; due again at %s", claim.payment_id, claim.until
-        )
+        log.exception("check of payment %d failed, next at %s", claim.payment_id, claim.until)
         return Refreshed(
             payment=str(claim.payment_id), found=Found.ERROR, detail="see the log", state="?"
         )
@@ -140,9 +138,9 @@ def _expire_overdue() -> int:
         try:
             expired += expiry.expire_order(ref, now=now, cause=RECONCILER)
         except OrderError as error:
-            log.warning("order %s could not expire: %s", ref, error)
+            log.warning("expiring order %s failed: %s", ref, error)
         except UNAVAILABLE as error:
             if reason(error) is not Reason.BUSY:
                 raise
-            log.warning("order %s is locked, and expires later: %s", ref, error)
+            log.warning("order %s is locked, expiring it later: %s", ref, error)
     return expired

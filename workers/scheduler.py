@@ -30,7 +30,7 @@ class Entry(BeatEntry):
         now = self.now()
         if self.last_run_at > now + AHEAD:
             log.warning(
-                "%r last ran at %s, which is still to come: a clock was wrong; it runs now",
+                "%r has its last run in the future (%s, clock skew), running it now",
                 self.name,
                 self.last_run_at,
             )
@@ -58,7 +58,7 @@ class Scheduler(BeatScheduler):
             # It connects where there is no connection yet; within a tick an error of that would lose a task's entry.
             self.producer  # noqa: B018
         except Exception as error:  # noqa: BLE001 — whatever a broker answers, beat goes on
-            log.warning("broker unavailable, beat tries again in %g s: %r", PAUSE, error)
+            log.warning("broker unavailable, beat retries in %g s: %r", PAUSE, error)
             return PAUSE
         try:
             return super().tick(*args, **kwargs)
@@ -68,6 +68,6 @@ class Scheduler(BeatScheduler):
 
     def _begin_anew(self, error: Exception) -> None:
         """Read the schedule whole once more, so that nothing is lost of what was being read or run."""
-        log.warning("database unavailable, beat tries again in %g s: %s", PAUSE, error)
+        log.warning("database unavailable, beat retries in %g s: %s", PAUSE, error)
         connection.close()
         self.read_anew()

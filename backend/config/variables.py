@@ -97,18 +97,18 @@ class Environment(BaseSettings):
     ORDERCAST_DATABASE_URL: Annotated[str, AfterValidator(addresses.database_url)] = Field(
         "",
         examples=["postgresql://ordercast:secret@db:5432/ordercast"],
-        description="Goes before DATABASE_URL, which other projects read too; the demo of `manage.py up` reads "
-        "this one alone.",
+        description="Takes precedence over DATABASE_URL, which other projects read too; the demo of `manage.py up` "
+        "reads this one alone.",
     )
     ORDERCAST_VALKEY_URL: Annotated[str, AfterValidator(addresses.valkey_url)] = Field(
         "",
         examples=["redis://valkey:6379/0"],
-        description="Goes before VALKEY_URL, likewise.",
+        description="Takes precedence over VALKEY_URL, likewise.",
     )
     ORDERCAST_CHANNEL_PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = Field(
         "",
         examples=["ordercast-staging"],
-        description="What all keys and pub/sub channels in Valkey begin with: each installation on one Valkey needs "
+        description="Prefix of all keys and pub/sub channels in Valkey: each installation on one Valkey needs "
         "its own, since channels have no database numbers. Empty: `ordercast` and the number of VALKEY_URL's "
         "database, if it is not 0.",
     )
@@ -181,7 +181,7 @@ class Environment(BaseSettings):
     ORDERCAST_HOSTS: Names = Field(
         ["localhost", "127.0.0.1", "[::1]"],
         examples=["pay.example.com,pay2.example.com"],
-        description="Host names that are answered.",
+        description="Host names that are served.",
     )
     ORDERCAST_ORIGINS: Annotated[Names, AfterValidator(_origins)] = Field(
         [],
@@ -267,14 +267,14 @@ class Environment(BaseSettings):
         ge=1,
         le=10_000,
         examples=["50"],
-        description="Questions a second that the reconciler may put to each provider account, over all workers.",
+        description="Requests a second that the reconciler may send to each provider account, over all workers.",
     )
     ORDERCAST_TICK_SECONDS: int = Field(
         15,
         ge=1,
         le=3600,
         examples=["15"],
-        description="How often the reconciler looks for due payments; read when the schedule is first installed.",
+        description="Seconds between two runs of the reconciler; read when the schedule is first installed.",
     )
     ORDERCAST_REFRESH_COOLDOWN: int = Field(
         10,
@@ -327,15 +327,16 @@ class Environment(BaseSettings):
     ORDERCAST_LIMIT_CALLBACK: Rate = Field(
         "6000/minute",
         examples=["6000/minute"],
-        description="Callbacks for each provider from each address; the provider is asked to send again.",
+        description="Callbacks for each provider from each address; the provider is asked to retry.",
     )
     ORDERCAST_LIMIT_LOGIN: Rate = Field(
-        "20/minute", examples=["20/minute"], description="Tries to log in from each address."
+        "20/minute", examples=["20/minute"], description="Log-in attempts from each address."
     )
     ORDERCAST_LIMIT_ACCOUNT: Rate = Field(
         "20/10 minutes",
         examples=["20/10 minutes"],
-        description="Tries to log in to each account, from all addresses; a browser that knows it has as many more.",
+        description="Log-in attempts to each account, from all addresses; a browser that has logged in to it before "
+        "has as many more.",
     )
     ORDERCAST_LIMIT_PAGE: Rate = Field(
         "600/minute", examples=["600/minute"], description="Pages for each address."
@@ -343,12 +344,13 @@ class Environment(BaseSettings):
     ORDERCAST_CALLBACK_NETWORKS: Annotated[Names, AfterValidator(_networks)] = Field(
         [],
         examples=["203.0.113.0/24,2001:db8::/32"],
-        description="Networks that callbacks are taken from. Empty: any, since a signature is what counts.",
+        description="Networks that callbacks are accepted from. Empty: any, since the signature is what counts.",
     )
     ORDERCAST_TRUST_REQUEST_ID: bool = Field(
         False,
         examples=["true"],
-        description="Take a request's id from `X-Request-ID`. Only behind a proxy that sets it, whatever clients send.",
+        description="Accept a request's id from `X-Request-ID`. Only behind a proxy that sets it, whatever clients "
+        "send.",
     )
     ORDERCAST_FAST_ACCEPT: bool = Field(
         True,
@@ -365,7 +367,7 @@ class Environment(BaseSettings):
         "", examples=["json"], description="Empty: text in the demo, else json."
     )
     ORDERCAST_LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", examples=["INFO"], description="The least level that is logged."
+        "INFO", examples=["INFO"], description="The lowest level that is logged."
     )
 
     @field_validator(

@@ -73,7 +73,7 @@ def of_a_served_host(scope: Scope) -> Scope:
     _check_repeated(scope["headers"])
     others = [header for header in scope["headers"] if header[0] != b"host"]
     if len(others) == len(scope["headers"]) and scope.get("http_version", "1.1") == "1.1":
-        raise Refused(400, "bad_host", "A request has a Host header.")
+        raise Refused(400, "bad_host", "The Host header is missing.")
     served = settings.ALLOWED_HOSTS[0].lstrip(".")
     name = b"localhost" if served == "*" else served.encode()
     return {**scope, "headers": [(b"host", name), *others]}

@@ -186,7 +186,7 @@ class _Body:
             raise Refused(
                 408,
                 "too_slow",
-                f"The body did not come within {BODY_TIME:g} s.",
+                f"The body did not arrive within {BODY_TIME:g} s.",
                 connection="close",
             ) from None
         self._size += len(message.get("body", b""))

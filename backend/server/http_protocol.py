@@ -76,4 +76,4 @@ class HttpProtocol(BoundedHttpProtocol):
             self.transport.write(answer)
             self.transport.close()
         else:
-            self.send_400_response("This is no WebSocket handshake.\n")
+            self.send_400_response("This is not a WebSocket handshake.\n")

@@ -13,7 +13,7 @@ def text(claims: Mapping[str, Any], name: str) -> str:
     """Raises `BadToken`."""
     value = claims.get(name, "")
     if not isinstance(value, str) or "\x00" in value or len(value) > 500:
-        raise BadToken(f"the token's `{name}` makes no sense")
+        raise BadToken(f"the token's `{name}` is malformed")
     return value
 
 
@@ -23,7 +23,7 @@ def instant(claims: Mapping[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
-        raise BadToken(f"the token's `{name}` makes no sense")
+        raise BadToken(f"the token's `{name}` is malformed")
     return datetime.fromtimestamp(value, UTC)
 
 

@@ -19,10 +19,12 @@ from orders.access.credentials import BadToken, Credentials, Kind, TokenExpired
 def credentials_of(told: Mapping[str, Any]) -> Credentials:
     """Of a token whose signature, issuer, audience and end are good. Raises `BadToken`, `TokenExpired`."""
     if told.get("kind", "user") != "user" or "orders" in told:
-        raise BadToken("the identity provider's tokens are users' here, no grants and no services'")
+        raise BadToken(
+            "tokens of the identity provider must be user tokens, not grants or service tokens"
+        )
     issued_at, expires_at = claims.instant(told, "iat"), claims.instant(told, "exp")
     if expires_at is None:
-        raise BadToken("the token has no end")
+        raise BadToken("the token has no `exp`")
     longest, now = timedelta(seconds=settings.ORDERCAST_TOKEN_LIFETIME), clock.now()
     if issued_at is None and expires_at - now > longest:
         raise BadToken(
@@ -31,7 +33,7 @@ def credentials_of(told: Mapping[str, Any]) -> Credentials:
     if issued_at is not None:
         expires_at = min(expires_at, issued_at + longest)
     if expires_at <= now:
-        raise TokenExpired("the token is older than ORDERCAST_TOKEN_LIFETIME; ask for a new one")
+        raise TokenExpired("the token is older than ORDERCAST_TOKEN_LIFETIME; request a new one")
     return Credentials(
         kind=Kind.USER,
         subject=_user_id(told),

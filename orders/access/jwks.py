@@ -70,7 +70,7 @@ class Keyring:
                 self._keys = _usable(self._read())
             except (OSError, httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
                 log.warning(
-                    "cannot read the token keys at %s, %d known ones stay: %s",
+                    "fetching JWKS from %s failed, keeping %d cached keys: %s",
                     self.source,
                     len(self._keys),
                     error,

@@ -41,7 +41,7 @@ def authenticate(token: str) -> Credentials:
     credentials = read_token(token)
     match invalidated([credentials]).get(credentials):
         case Invalidation.EXPIRED:
-            raise TokenExpired("the token has run out; ask for a new one")
+            raise TokenExpired("the token has expired; request a new one")
         case Invalidation.REVOKED:
             raise TokenRevoked("the token was revoked")
     return credentials
@@ -51,7 +51,7 @@ def read_grant(token: str) -> Credentials:
     """What the grant lets its bearer see (`refs`). Raises `TokenExpired`, `TokenRevoked`, `BadToken`."""
     credentials = authenticate(token)
     if credentials.kind is not Kind.GRANT:
-        raise BadToken("the token is no grant")
+        raise BadToken("the token is not a grant")
     return credentials
 
 

@@ -103,7 +103,7 @@ def read_token(token: str) -> Credentials:
     if is_service_token(token):
         return Credentials(kind=Kind.SERVICE, subject="service", scopes=ALL_SCOPES)
     if len(token) > MAX_TOKEN:
-        raise BadToken("no token of ours is that long")
+        raise BadToken("invalid token: too long")
     claims, is_ours = _verified(token)
     return _credentials(claims) if is_ours else identity_provider.credentials_of(claims)
 
@@ -113,7 +113,7 @@ def _verified(token: str) -> tuple[dict[str, Any], bool]:
     try:
         candidates = list(keys.verifying(_header(token.partition(".")[0])))
     except (jwt.InvalidTokenError, ValueError, TypeError) as invalid:
-        raise BadToken(f"not a token of ours: {invalid}") from invalid
+        raise BadToken(f"invalid token: {invalid}") from invalid
     for key, algorithm in candidates:
         try:
             claims = _decode(token, key, algorithm)
@@ -121,11 +121,11 @@ def _verified(token: str) -> tuple[dict[str, Any], bool]:
             continue
         # PyJWT lets what a hostile claim does to int() and datetime through.
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as invalid:
-            raise BadToken(f"not a token of ours: {invalid}") from invalid
+            raise BadToken(f"invalid token: {invalid}") from invalid
         else:
             is_ours = algorithm == keys.OURS
             return claims if is_ours else _as_early_as_can_be(claims), is_ours
-    raise BadToken("not a token of ours: no key of ours has signed it")
+    raise BadToken("invalid token: not signed by a known key")
 
 
 def _as_early_as_can_be(claims: dict[str, Any]) -> dict[str, Any]:
@@ -162,9 +162,9 @@ def _check_times(claims: dict[str, Any]) -> None:
     """By PostgreSQL's clock. An issuer whose clock is ahead must not lock its users out: what counts is the end."""
     now, ends, begins = clock.now(), instant(claims, "exp"), instant(claims, "nbf")
     if ends is not None and ends <= now:
-        raise TokenExpired("the token has run out; ask for a new one")
+        raise TokenExpired("the token has expired; request a new one")
     if begins is not None and begins > now + SKEW:
-        raise BadToken("the token's `nbf` is still to come")
+        raise BadToken("the token is not valid yet (`nbf`)")
 
 
 def _credentials(claims: dict[str, Any]) -> Credentials:

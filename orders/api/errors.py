@@ -66,7 +66,7 @@ def _forbidden(request: HttpRequest, error: Forbidden) -> HttpResponse:
 
 
 def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
-    return problem(request, 404, "not_found", "There is nothing here.")
+    return problem(request, 404, "not_found", "There is no such endpoint.")
 
 
 def _too_big(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:

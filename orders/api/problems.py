@@ -18,12 +18,12 @@ _GENERAL = {
     400: ("bad_request", "The request could not be understood."),
     401: ("unauthenticated", "Send credentials."),
     403: ("forbidden", "This is not allowed with these credentials."),
-    404: ("not_found", "There is nothing here."),
+    404: ("not_found", "There is no such endpoint."),
     405: ("method_not_allowed", "This method is not allowed here; the Allow header names those that are."),
     413: ("too_large", "The request is too large."),
-    429: ("too_many_requests", "Too many requests; try again later."),
-    500: ("internal_error", "Something went wrong here. It is in the log, under the request's X-Request-ID."),
-    503: ("unavailable", "Not available now; try again in a moment."),
+    429: ("too_many_requests", "Too many requests; retry later."),
+    500: ("internal_error", "Internal error; it is logged under the request's X-Request-ID."),
+    503: ("unavailable", "Unavailable now; retry in a moment."),
 }  # fmt: skip
 
 # What says how a page's body is written, which a problem's is not.

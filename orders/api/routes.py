@@ -51,7 +51,7 @@ from orders.security import audit
 api = StrictAPI(
     title="Ordercast",
     version="1",
-    description="Orders whose state is what the payment provider says it is, and pages that show it at once. "
+    description="Orders whose state is what the payment provider says it is, and pages that show it live. "
     "Amounts are integers in minor units. Errors are `application/problem+json` with a stable `code`.",
     auth=[Bearer(), GrantCookie(), Session()],
     urls_namespace="api",
@@ -93,7 +93,7 @@ def _reader(request: HttpRequest) -> Principal:
 
 
 @api.post(
-    "/orders", response={201: NewOrderOut, 200: NewOrderOut, **ERRORS}, summary="Make an order"
+    "/orders", response={201: NewOrderOut, 200: NewOrderOut, **ERRORS}, summary="Create an order"
 )
 def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None) -> Status[Any]:
     """The same `Idempotency-Key` with the same body gives the same order (200); with another body, 422."""
@@ -115,7 +115,7 @@ def create_order(request: HttpRequest, body: OrderIn, key: IdempotencyKey = None
     )
 
 
-@api.get("/orders/{ref}", response={200: OrderOut, 304: None, **ERRORS}, summary="See an order")
+@api.get("/orders/{ref}", response={200: OrderOut, 304: None, **ERRORS}, summary="Get an order")
 def get_order(request: HttpRequest, response: HttpResponse, ref: Path[Ref]) -> Any:
     """Answers with an `ETag` made of the order's cursor, and with 304 where `If-None-Match` holds it.
 
@@ -135,7 +135,11 @@ def get_order(request: HttpRequest, response: HttpResponse, ref: Path[Ref]) -> A
     return order_out(order, epoch) if principal.sees_all else order_for_customer(order, epoch)
 
 
-@api.get("/orders/{ref}/events", response={200: EventsOut, **ERRORS}, summary="Read its events")
+@api.get(
+    "/orders/{ref}/events",
+    response={200: EventsOut, **ERRORS},
+    summary="List the events of an order",
+)
 def get_events(
     request: HttpRequest,
     ref: Path[Ref],
@@ -148,7 +152,9 @@ def get_events(
 
 
 @api.post(
-    "/orders/{ref}/payments", response={200: StartedOut, 202: StartedOut, **ERRORS}, summary="Pay"
+    "/orders/{ref}/payments",
+    response={200: StartedOut, 202: StartedOut, **ERRORS},
+    summary="Start a payment",
 )
 def start_payment(
     request: HttpRequest, ref: Path[Ref], body: PaymentIn, key: IdempotencyKey = None
@@ -174,7 +180,9 @@ def start_payment(
     return Status(200 if body.mode == "sync" and is_settled else 202, started)
 
 
-@api.post("/orders/{ref}/cancel", response={200: Seen, 202: Seen, **ERRORS}, summary="Cancel")
+@api.post(
+    "/orders/{ref}/cancel", response={200: Seen, 202: Seen, **ERRORS}, summary="Cancel an order"
+)
 def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status[Any]:
     """200 once cancelled; 202 while the provider has yet to confirm."""
     principal = _writer(request, Scope.WRITE_ORDERS, ref)
@@ -185,7 +193,7 @@ def cancel_order(request: HttpRequest, ref: Path[Ref], body: ReasonIn) -> Status
     return Status(202 if order.is_cancelling else 200, order)
 
 
-@api.post("/orders/{ref}/grants", response={201: GrantOut, **ERRORS}, summary="Make a new link")
+@api.post("/orders/{ref}/grants", response={201: GrantOut, **ERRORS}, summary="Issue a grant")
 def issue_grant(request: HttpRequest, ref: Path[Ref], body: GrantIn) -> Status[GrantOut]:
     """A new grant and the page's link with it, for a customer whose link has expired or was revoked.
 
@@ -197,7 +205,7 @@ def issue_grant(request: HttpRequest, ref: Path[Ref], body: GrantIn) -> Status[G
     return Status(201, grant_out(ref, grant))
 
 
-@api.post("/orders/{ref}/refunds", response={202: RefundOut, **ERRORS}, summary="Give money back")
+@api.post("/orders/{ref}/refunds", response={202: RefundOut, **ERRORS}, summary="Refund an order")
 def refund(
     request: HttpRequest, ref: Path[Ref], body: RefundIn, key: IdempotencyKey = None
 ) -> Status[RefundOut]:
@@ -219,7 +227,9 @@ def refund(
 
 
 @api.post(
-    "/orders/{ref}/refresh", response={200: RefreshOut, **ERRORS}, summary="Ask the provider now"
+    "/orders/{ref}/refresh",
+    response={200: RefreshOut, **ERRORS},
+    summary="Check with the provider now",
 )
 def refresh(request: HttpRequest, ref: Path[Ref]) -> RefreshOut:
     """Ask the provider about each of the order's payments, apply the answers, and say what was found."""

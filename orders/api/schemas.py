@@ -25,7 +25,7 @@ def _storable(value: Any, depth: int = 0) -> Any:
     ):
         raise ValueError("has a NUL or a lone surrogate in a text")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("has a number that JSON does not know (NaN or Infinity)")
+        raise ValueError("has a number that JSON does not allow (NaN or Infinity)")
     if isinstance(value, dict):
         for key, inner in value.items():
             _storable(key, depth + 1)
@@ -86,7 +86,7 @@ class GrantIn(Schema, extra="forbid"):
 
 class RefundIn(Schema, extra="forbid"):
     amount: int | None = Field(
-        None, gt=0, le=MAX_AMOUNT, strict=True, description="Empty: all that is left."
+        None, gt=0, le=MAX_AMOUNT, strict=True, description="Left out: all that is left to refund."
     )
     reason: Text = ""
 

@@ -36,7 +36,7 @@ def _check_depth(text: str) -> None:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _integer(digits: str) -> int:
@@ -55,5 +55,5 @@ def _fraction(digits: str) -> float:
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("an object has one key twice")
+        raise ValueError("an object has a duplicate key")
     return made

@@ -43,7 +43,11 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         return problem(request, 404, "unknown_provider", str(unknown))
     address = _address(request)
     if not rate_limits.is_listed(address, settings.ORDERCAST_CALLBACK_NETWORKS):
-        log.warning("refused a callback of %s from %s, which is not listed", provider, address)
+        log.warning(
+            "rejected a callback of %s from %s: not in ORDERCAST_CALLBACK_NETWORKS",
+            provider,
+            address,
+        )
         detail = "Callbacks are not taken from this address; ORDERCAST_CALLBACK_NETWORKS names those that may call."
         return problem(request, 403, "address_not_listed", detail)
     try:
@@ -64,11 +68,13 @@ def _take(provider: Provider, request: HttpRequest) -> HttpResponse:
     try:
         found = provider.parse_callback(request.headers, body, clock.now())
     except BadSignature as error:
-        log.warning("refused a callback of %s from %s: %s", provider.name, _address(request), error)
+        log.warning(
+            "rejected a callback of %s from %s: %s", provider.name, _address(request), error
+        )
         return _answer(request, provider, AckOutcome.BAD_SIGNATURE)
     except Malformed as error:
         log.error(
-            "a signed callback of %s makes no sense: %s; body: %r",
+            "malformed callback of %s with a valid signature: %s; body: %r",
             provider.name,
             error,
             redact(clipped(body.decode("utf-8", "replace"), 500)),
@@ -92,7 +98,7 @@ def _accept(
 ) -> HttpResponse:
     if not turn.is_ours():
         log.warning(
-            "too many callbacks of %s about one payment wait; it is to come again", provider.name
+            "too many callbacks of %s waiting for one payment, it is asked to retry", provider.name
         )
         return _answer(request, provider, AckOutcome.TRY_AGAIN)
     try:
@@ -103,7 +109,7 @@ def _accept(
         if not sqlstate(error).startswith("40"):  # a deadlock or the like is this one's alone
             turn.refuse_waiting()
         said = str(error).partition("\n")[0]
-        log.error("%s, %s is to send its callback again: %s", reason(error), provider.name, said)
+        log.error("%s, %s is asked to retry its callback: %s", reason(error), provider.name, said)
         return _answer(request, provider, AckOutcome.TRY_AGAIN)
     finally:
         turn.give_back()

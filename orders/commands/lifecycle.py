@@ -59,7 +59,7 @@ def create_order(
         if idempotency_key and (earlier := _made_before(scope, idempotency_key, digest)):
             return earlier, False
         if customer_id and not get_user_model().objects.filter(pk=customer_id).exists():
-            raise InvalidRequest(f"There is no user {customer_id} to be the customer.") from None
+            raise InvalidRequest(f"There is no user {customer_id} for `customer`.") from None
         raise
     return order, True
 

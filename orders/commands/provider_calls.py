@@ -93,7 +93,7 @@ def _intend_payment(
     offered = registry.get(name).capabilities
     if mode == Payment.Mode.SYNC and not offered.synchronous:
         raise NotOffered(
-            f"{name} cannot settle a payment within the call; begin it in mode {Payment.Mode.CALLBACK}."
+            f"{name} cannot complete a payment within the call; use mode {Payment.Mode.CALLBACK}."
         )
     payment = Payment(
         order=order,

@@ -116,12 +116,12 @@ def _ask(item: RefreshItem) -> None:
     except (
         UNAVAILABLE
     ) as error:  # locked by somebody; where the database is away, what follows says so
-        log.warning("the forced refresh of order %s found it busy: %s", item.order.ref, error)
+        log.warning("forced refresh of order %s failed, order busy: %s", item.order.ref, error)
         item.results = [["", "left", reason(error).meaning]]
     except (
         Exception
     ):  # one order's defect must not keep the others of the run from being asked about
-        log.exception("the forced refresh of order %s failed", item.order.ref)
+        log.exception("forced refresh of order %s failed", item.order.ref)
         item.results = [["", Found.ERROR, "see the log"]]
     item.state = Order.objects.values_list("state", flat=True).get(pk=item.order_id)
     item.status, item.done_at = Status.DONE, clock.now()

@@ -145,7 +145,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if _has_something_to_read(connection):
                 connection.execute("")
         except psycopg.Error as error:
-            log.info("a connection to the database was lost: %s", error)
+            log.info("database connection lost: %s", error)
             return True
         status = connection.info.parameter_status
         return not self._pooler and any(status(name) == "on" for name in _REPORTED)

@@ -46,9 +46,9 @@ class Reason(StrEnum):
 
 
 _MEANINGS = {
-    Reason.AWAY: "The database is away; nothing was changed. Try again in a moment.",
-    Reason.READ_ONLY: "The database takes no writes at the moment; nothing was changed. Try again in a moment.",
-    Reason.BUSY: "Too much is under way at once, here or with this order; nothing was changed. Try again in a moment.",
+    Reason.AWAY: "The database is unavailable and nothing was changed; retry in a moment.",
+    Reason.READ_ONLY: "The database is read-only and nothing was changed; retry in a moment.",
+    Reason.BUSY: "The database or this order is too busy and nothing was changed; retry in a moment.",
 }
 RETRY_AFTER = 2  # seconds, for clients that ask when to come back
 

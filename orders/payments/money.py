@@ -53,5 +53,5 @@ def minor(text: str, currency: str) -> int:
     """The other way round. Raises `ValueError` for anything but plain digits with at most one point."""
     whole, point, rest = text.partition(".")
     if not (whole + rest).isascii() or not (whole + rest).isdigit() or (point and not rest):
-        raise ValueError(f"{text[:40]!r} is no amount")
+        raise ValueError(f"{text[:40]!r} is not an amount")
     return rescaled(int(whole + rest), from_exponent=len(rest), to_exponent=exponent(currency))

@@ -78,7 +78,11 @@ def note(
             **where,
         )
     except UNAVAILABLE as error:
-        log.error("an audit entry is in this log alone", action=action, error=str(error))
+        log.error(
+            "writing an audit entry failed, this line is its only record",
+            action=action,
+            error=str(error),
+        )
 
 
 def listen() -> None:

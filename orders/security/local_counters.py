@@ -72,7 +72,7 @@ class Tally:
                 self._forget(clock.time())
                 self._tell()
             except Exception:
-                logger.exception("what was counted here is not shared with other processes")
+                logger.exception("sharing rate-limit counters failed")
 
     def _forget(self, now: float) -> None:
         with self._lock:

@@ -46,7 +46,7 @@ class TooMany(Exception):
     """Come back after `retry_after` seconds."""
 
     def __init__(self, scope: LimitScope, retry_after: int) -> None:
-        super().__init__(f"Too many requests; come back in {retry_after} s.")
+        super().__init__(f"Too many requests; retry after {retry_after} s.")
         self.scope, self.retry_after = scope, retry_after
 
 
@@ -98,7 +98,7 @@ def _count(rate: RateLimitItem, scope: LimitScope, who: tuple[str, ...]) -> bool
         except redis.RedisError as error:
             shared.leave_alone()
             log.warning(
-                "Valkey is away, this process counts %s requests for itself: %s", scope, error
+                "Valkey unavailable, %s rate limit counted by this process alone: %s", scope, error
             )
     return _own().hit(rate, scope, *who)
 
@@ -112,7 +112,7 @@ def _share(name: str, seconds: int, amount: int) -> int | None:
         return shared.storage.incr(name, seconds, amount)
     except redis.RedisError as error:
         shared.leave_alone()
-        log.warning("Valkey is away, this process counts %s for itself: %s", name, error)
+        log.warning("Valkey unavailable, %s counted by this process alone: %s", name, error)
         return None
 
 

@@ -114,7 +114,7 @@ class Access:
         """
         invalid, seen = answer
         if not self.credentials - invalid.keys() and Invalidation.EXPIRED in invalid.values():
-            raise Denied(Close.TOKEN_EXPIRED, "the token has expired, ask for a new one")
+            raise Denied(Close.TOKEN_EXPIRED, "the token has expired, request a new one")
         return seen
 
 

@@ -49,7 +49,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     stamp = re.match(r"t=([0-9]{1,10}),", header, re.ASCII)
     # The SDK compares text, and compare_digest wants it to be ASCII.
     if not header.isascii() or stamp is None:
-        raise BadSignature("Stripe-Signature is missing, or makes no sense")
+        raise BadSignature("Stripe-Signature is missing or malformed")
     # Without a tolerance, as the SDK asks the system's clock; both ways, as a time from the future is no better.
     if abs(now - datetime.fromtimestamp(int(stamp[1]), UTC)) > TOLERANCE:
         raise BadSignature(f"Stripe-Signature is more than {TOLERANCE} from now")
@@ -83,7 +83,7 @@ def parse(body: bytes) -> list[ProviderEvent]:
         where = ".".join(map(str, first["loc"]))
         raise Malformed(f"signed, but not an event: {where}: {first['msg']}") from None
     except ValueError as wrong:
-        raise Malformed(f"signed, but not to be understood: {wrong}") from None
+        raise Malformed(f"signed, but not readable: {wrong}") from None
     if not _ID.fullmatch(event.id):
         raise Malformed("signed, but its id could not be stored")
     if found is None:

@@ -48,7 +48,7 @@ class _Client(stripe.HTTPClient):
                 method.upper(), url, headers=headers, content=post_data
             )
         except NEVER_SENT as wrong:
-            raise Unavailable(f"Stripe is not reached: {_name(wrong)}") from wrong
+            raise Unavailable(f"cannot connect to Stripe: {_name(wrong)}") from wrong
         except httpx.RequestError as wrong:
             raise stripe.APIConnectionError(f"no answer: {_name(wrong)}") from wrong  # type: ignore[no-untyped-call]
         return body, answer.status_code, answer.headers
@@ -101,7 +101,7 @@ def _meaning(error: stripe.StripeError, unknown: type[ProviderError]) -> Provide
         return RateLimited(text, retry_after=wait)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         # Our key, not the payment: no order may fail for it, and it works again once the key is right.
-        return Unavailable(f"Stripe refuses our key: {text}")
+        return Unavailable(f"Stripe rejected our API key: {text}")
     if status == 404:
         return NotFound(text)
     if status == 503:

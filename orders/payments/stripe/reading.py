@@ -125,6 +125,6 @@ def making_sense(unknown: type[ProviderError]) -> Iterator[None]:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise unknown(f"not as Stripe's answers are: {where}: {first['msg']}") from None
+        raise unknown(f"unexpected answer of Stripe: {where}: {first['msg']}") from None
     except ValueError as wrong:
-        raise unknown(f"not as Stripe's answers are: {wrong}") from None
+        raise unknown(f"unexpected answer of Stripe: {wrong}") from None

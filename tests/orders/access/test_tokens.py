@@ -221,7 +221,7 @@ class TestWhatAnIdentityProviderMaySay:
         ],
     )
     def test_never_a_service_and_never_a_grant(self, key: Any, claims: dict[str, Any]) -> None:
-        with pytest.raises(BadToken, match="no grants and no services"):
+        with pytest.raises(BadToken, match="must be user tokens"):
             access.read_token(keys.token(key, "one", sub="7", **claims))
 
     def test_without_a_configured_claim_nobody(self, key: Any, settings: Settings) -> None:

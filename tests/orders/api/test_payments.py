@@ -105,7 +105,7 @@ def test_a_provider_that_cannot_settle_at_once_is_not_asked_to(
     answer = pay(order, "sync")
 
     assert problem(answer) == (422, "not_offered")
-    assert answer.json()["detail"].endswith("begin it in mode callback.")
+    assert answer.json()["detail"].endswith("use mode callback.")
     assert not Payment.objects.exists()
     assert pay(order, "callback").status_code == 202
 
