@@ -148,6 +148,9 @@ class Gateway:
         began = time.perf_counter()
         answering = _Answer(scope, send)
         try:
+            if scope["path"] == health.LIVE and scope["method"] == "GET":
+                await _say_alive(answering.send)
+                return
             if scope["path"] in health.PROBES:
                 scope = of_a_served_host(scope)
             else:
@@ -230,6 +233,12 @@ class _Answer:
         if not headers.get(b"content-type", b"").startswith(b"text/html"):
             return _CLOSED
         return next((p for prefix, p in _POLICIES if self._path.startswith(prefix)), _SELF)
+
+
+async def _say_alive(send: Send) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(health.ALIVE))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": health.ALIVE})
 
 
 async def _preflight(scope: Scope, send: Send) -> None:

@@ -25,6 +25,8 @@ PROBES = ("/health/live", "/health/ready")  # answered whatever host they are as
 FRESH = 1.0  # seconds that an answer of the parts serves
 SILENT = 3.0  # seconds after which a database that says nothing counts as away
 OK = "ok"
+LIVE = "/health/live"
+ALIVE = b"alive\n"
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 
@@ -37,8 +39,8 @@ _SILENT = _Found("away: no answer yet", "unknown")
 
 
 def live(_request: HttpRequest) -> HttpResponse:
-    """200 as long as the process answers."""
-    return HttpResponse("alive\n", content_type="text/plain")
+    """200 as long as the process answers. The gateway says so itself, without a thread that might have to wait."""
+    return HttpResponse(ALIVE, content_type="text/plain")
 
 
 def ready(request: HttpRequest) -> JsonResponse:

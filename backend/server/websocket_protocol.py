@@ -10,7 +10,7 @@ is then reset, and may not have read why. Here what still comes is thrown away u
 Knows uvicorn's and websockets' insides; `tests/backend/server/test_http_protocol.py` says when they have changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -169,6 +169,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.disconnected:
             self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if isinstance(self.conn, ServerProtocol):
+            # It holds itself by its parser, and with it what was read last: 64 KB for each socket that was sent away,
+            # until the garbage collector comes round, which may take hours.
+            self.conn.parser = _ENDED
+
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not (self.close_sent or _are_text(self.frames)):
             # A mistake of the client's, which uvicorn would log as an error, with a traceback each time.
@@ -201,6 +208,14 @@ def _are_text(frames: Iterable[bytes]) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _nothing() -> Generator[None, None, None]:
+    yield
+
+
+_ENDED = _nothing()
+_ENDED.close()
 
 
 def parse_frames(conn: ServerProtocol) -> None:

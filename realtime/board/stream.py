@@ -8,6 +8,7 @@ and the workers may be away. Limit: the log-in behind an open board is looked at
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 PATH = "/board/stream"
 EVERY = 1.0  # seconds between two looks
 ACCESS_CHECK = 3.0
+PER_SESSION = 20  # boards that one log-in may have open in one process: each asks now and then whether it still may
 WRITE = 10.0  # a client that reads nothing for so long is cut
 RETRY = b"retry: 2000\n\n"  # ms until a browser whose stream has ended comes back
 
@@ -77,6 +79,7 @@ class Watch:
 
 
 _threads = DatabaseThreads("board-access", 1)
+_open: Counter[str] = Counter()  # boards by session
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()
 
 
@@ -91,7 +94,7 @@ def _running() -> Watch:
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """For `PATH`. 401 without a log-in of staff who may see the board; a foreign page's cookies do not count.
 
-    503 while the database is away, which alone knows who somebody is.
+    429 where the log-in has as many open as it may; 503 while the database is away, which alone knows who somebody is.
     """
     headers = origins.decoded(scope["headers"])
     cookies = parse_cookie(headers.get(b"cookie", ""))
@@ -106,6 +109,19 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if not is_let_in:
         await _refuse(send, 401, [])
         return
+    if _open[session] >= PER_SESSION:
+        await _refuse(send, 429, [(b"retry-after", b"30")])
+        return
+    _open[session] += 1
+    try:
+        await _serve(receive, send, session)
+    finally:
+        _open[session] -= 1
+        if not _open[session]:
+            del _open[session]
+
+
+async def _serve(receive: Any, send: Any, session: str) -> None:
     leaving = asyncio.ensure_future(until_disconnect(receive))
     streaming = asyncio.ensure_future(_stream(send, session))
     try:

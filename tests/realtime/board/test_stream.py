@@ -1,5 +1,6 @@
 """The stream behind an open staff board: it says when to look again, and to whom."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
@@ -140,3 +141,27 @@ def test_one_look_serves_everybody_for_a_second(
 
     assert again is first
     assert (first.figures.open["created"].number, later.figures.open["created"].number) == (0, 1)
+
+
+def test_one_log_in_has_so_many_boards_open_and_no_more_until_one_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "PER_SESSION", 1)
+    rosa, ada = (session_of(User.objects.create_superuser(name)) for name in ("rosa", "ada"))
+
+    def opened(cookies: dict[str, str]) -> "contextlib.AbstractContextManager[httpx.Response]":
+        client = httpx.Client(cookies=cookies, trust_env=False, timeout=PATIENCE)
+        return client.stream("GET", f"{server.url}/board/stream")
+
+    with opened(rosa) as first:
+        assert first.status_code == 200
+        with opened(rosa) as second:
+            assert (second.status_code, second.headers["retry-after"]) == (429, "30")
+        with opened(ada) as other:
+            assert other.status_code == 200
+
+    def is_let_in() -> bool:
+        with opened(rosa) as again:
+            return again.status_code == 200
+
+    eventually(is_let_in)

@@ -1,14 +1,17 @@
 """What one client orders costs it, and costs the others nothing: one answer to many requests, budgets, and caps."""
 
+import gc
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from websockets.exceptions import ConnectionClosed
+from websockets.server import ServerProtocol
 
 from orders import access
 from orders.models import Order
@@ -329,3 +332,34 @@ async def _until_true(what: Callable[[], Any]) -> None:
         if await what():
             return
     raise AssertionError("it was never let in again")
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("either_way", "_no_collector")
+async def test_what_a_socket_has_sent_is_let_go_with_it_and_waits_for_no_garbage_collector(
+    start_server: Start, order: Order
+) -> None:
+    server = start_server(per_grant=1)
+
+    def held() -> int:
+        return sum(isinstance(each, ServerProtocol) for each in gc.get_objects())
+
+    before = held()
+    for _ in range(5):
+        grant = access.issue_grant([order.ref])
+        async with page(server, token=grant) as one:
+            await ask(one, nobodys(MANY))
+            await answered(one)
+            async with page(server, token=grant) as refused:
+                with suppress(ConnectionClosed):  # it may have been told to go by now
+                    await ask(refused, nobodys(MANY))
+                await refused.close_code()
+
+    await eventually_async(lambda: held() == before, 20)
