@@ -7,11 +7,14 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import translation
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from orders import access, demo
+from orders.api.problems import problem
 from orders.domain import money
+from realtime.access import origins
 from realtime.pages import order_view, texts
 
 _CURRENCY = re.compile("[A-Z]{3}")
@@ -25,6 +28,8 @@ def words_for_elements(request: HttpRequest) -> HttpResponse:
     Nobody's secret, so nobody is asked who they are. Without a currency, or with one that is not made of three
     capitals, no spelling of amounts is in it.
     """
+    if not origins.is_welcome(_shown(request)):
+        return _not_named(request)
     currency = request.GET.get("currency", "")
     with translation.override(_nearest(request.GET.get("lang", ""))):
         found = {
@@ -39,6 +44,26 @@ def words_for_elements(request: HttpRequest) -> HttpResponse:
             found["money"] = asdict(money.spelling(currency))
         answer = JsonResponse(found)
     answer["Cache-Control"] = _CACHED
+    patch_vary_headers(answer, ("Origin",))
+    return answer
+
+
+def _shown(request: HttpRequest) -> dict[bytes, str]:
+    names = ("Host", "Origin")
+    return {n.lower().encode(): request.headers[n] for n in names if n in request.headers}
+
+
+def _not_named(request: HttpRequest) -> HttpResponse:
+    """The one answer that pages of every site may read: why they may read no other."""
+    with translation.override(_nearest(request.GET.get("lang", ""))):
+        said = gettext(
+            "This site may not show orders yet: ORDERCAST_ORIGINS of the Ordercast server has to name %(origin)s."
+        )
+        answer = problem(
+            request, 403, "foreign_origin", said % {"origin": request.headers["Origin"]}
+        )
+    answer["Access-Control-Allow-Origin"] = "*"
+    answer["Cache-Control"] = "no-store"
     return answer
 
 

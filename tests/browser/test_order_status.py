@@ -119,7 +119,13 @@ def test_where_websockets_are_blocked_it_goes_on_over_http_from_another_origin(
 def test_a_site_that_is_not_named_sees_nothing(
     server: Server, shop: Shop, reader: Reader, settings: Settings
 ) -> None:
-    reader.expected = ["WebSocket connection", "blocked by CORS policy", "ERR_FAILED"]
+    reader.expected = [
+        "WebSocket connection",
+        "blocked by CORS policy",
+        "ERR_FAILED",
+        "403",
+        "order-status",
+    ]
     settings.ORDERCAST_ORIGINS = ["https://another.example"]
     with reader.context.expect_event(
         "requestfailed", predicate=lambda request: request.url.endswith("/stream"), timeout=SOON
@@ -127,6 +133,9 @@ def test_a_site_that_is_not_named_sees_nothing(
         page = visit(reader, server, shop, element(an_order()))
 
     expect(page.get_by_text("Your order is being read.")).to_be_visible()
+    why = f"ORDERCAST_ORIGINS of the Ordercast server has to name {shop.origin}"
+    expect(page.get_by_text(why)).to_be_visible()
+    assert any(why in each for each in reader.complaints)
     assert page.evaluate("changes") == []
 
 

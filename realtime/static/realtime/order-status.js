@@ -40,7 +40,7 @@ p, ol { margin: 0; padding: 0; }
 @media (forced-colors: active) { [part~=reached] { border-color: Highlight; } }`;
 
 const BODY = `<div part="card" hidden><p part="headline"></p><p part="amount"></p><p part="next"></p>
-<ol part="steps"></ol><p part="connection" hidden></p></div><slot></slot><p class="heard" role="status" aria-live="polite"></p>`;
+<ol part="steps"></ol><p part="connection" hidden></p></div><slot></slot><p part="problem" hidden></p><p class="heard" role="status" aria-live="polite"></p>`;
 
 const style = new CSSStyleSheet(); // a style element would need the page's Content-Security-Policy to allow it
 style.replaceSync(STYLE);
@@ -66,6 +66,7 @@ export class OrderStatus extends HTMLElement {
   #drawn = 0; // a later drawing overtakes one that still waits for its words
   #isCancelling = false;
   #isDue = false;
+  #isExplained = false;
   #timers = {};
 
   constructor() {
@@ -158,6 +159,7 @@ export class OrderStatus extends HTMLElement {
     const says = words.states[shownAs(state, data, this.#isCancelling)];
     if (!says) return; // a newer server's word
     const isFirst = this.#part("card").hidden;
+    this.#part("problem").hidden = true;
     Object.assign(this.#part("card"), { hidden: false, lang: words.lang, dir: words.dir });
     this.shadowRoot.querySelector("slot").hidden = true;
     this.#part("card").setAttribute("part", `card ${says.tone}`);
@@ -189,7 +191,21 @@ export class OrderStatus extends HTMLElement {
     place.textContent = `${headline}. ${next}`;
   }
 
+  /** Nothing comes, also not a reason: a browser tells none. The server says whether it is that this site is not named. */
+  async #explain() {
+    this.#isExplained = true;
+    const query = new URLSearchParams({ lang: this.#language });
+    try {
+      const answer = await fetch(`${this.#base}/api/words?${query}`, { credentials: "omit" });
+      const { code, detail } = answer.status === 403 ? await answer.json() : {};
+      if (code !== "foreign_origin") return;
+      console.error(`<order-status>: ${detail}`);
+      Object.assign(this.#part("problem"), { hidden: false, textContent: detail });
+    } catch {} // the server is away: that is no reason yet
+  }
+
   #tell(stream) {
+    if (stream === this.stream && stream.status === "reconnecting" && !stream.state && !this.#isExplained) this.#explain();
     if (stream !== this.stream || !this.#words) return;
     const { status } = stream;
     const isPassing = status === "connecting" || status === "reconnecting";

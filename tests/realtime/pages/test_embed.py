@@ -51,3 +51,19 @@ def test_outside_the_demo_there_is_no_example_that_hands_out_grants(settings: Se
     settings.ORDERCAST_DEMO = False
 
     assert Client().get("/embed/").status_code == 404
+
+
+def test_a_site_that_is_not_named_may_read_why_and_nothing_else(settings: Settings) -> None:
+    settings.ORDERCAST_ORIGINS = ["https://shop.example.com"]
+
+    answer = Client(headers={"Origin": "https://other.example.com"}).get(
+        "/api/words", {"lang": "de"}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin")
+    assert "ORDERCAST_ORIGINS" in answer.json()["detail"]
+    assert "https://other.example.com" in answer.json()["detail"]
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    assert "states" not in answer.json()
+    named = Client(headers={"Origin": "https://shop.example.com"}).get("/api/words")
+    assert named.status_code == 200
