@@ -74,11 +74,13 @@ class Access:
         token = grant_cookie.in_cookies(cookies)
         if not token:
             return
+        shown = Access()
         try:
-            self.add(token)
+            shown.add(token)
         except Denied:
             if self.is_empty:
                 raise
+        self.credentials |= {each for each in shown.credentials if each.kind is Kind.GRANT}
 
     async def visible(self, refs: Iterable[str]) -> set[str]:
         """Which of `refs` may be seen. Of those that a service or a grant names, also ones that do not exist:

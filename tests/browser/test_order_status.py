@@ -135,6 +135,7 @@ def test_a_site_that_is_not_named_sees_nothing(
     expect(page.get_by_text("Your order is being read.")).to_be_visible()
     why = f"ORDERCAST_ORIGINS of the Ordercast server has to name {shop.origin}"
     expect(page.get_by_text(why)).to_be_visible()
+    expect(page.locator("order-status [part~=card]")).to_be_hidden()
     assert any(why in each for each in reader.complaints)
     assert page.evaluate("changes") == []
 

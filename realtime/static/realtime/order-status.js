@@ -11,7 +11,7 @@ const HOME = new URL(import.meta.url).origin; // the server that this module cam
 const STYLE = `
 :host { display: block; --_card: #fff; --_ink: #16181d; --_quiet: #565c69; --_line: #dfe2e8;
   --_wait: #b45309; --_busy: #1d4ed8; --_good: #15803d; --_bad: #b91c1c; --_over: #565c69; }
-:host([hidden]), [hidden] { display: none; }
+:host([hidden]), [hidden] { display: none !important; }
 @supports (color: light-dark(#000, #fff)) {
   :host { --_card: light-dark(#fff, #171a20); --_ink: light-dark(#16181d, #eceef2); --_quiet: light-dark(#565c69, #a1a8b5);
     --_line: light-dark(#dfe2e8, #3a404c); --_wait: light-dark(#b45309, #fbbf24); --_busy: light-dark(#1d4ed8, #7cb0ff);
@@ -35,6 +35,7 @@ p, ol { margin: 0; padding: 0; }
 [part~=connection]::before { content: ""; display: inline-block; width: .55em; height: .55em; margin-inline-end: .45em; border-radius: 50%;
   background: var(--_over); }
 [part~=live]::before { background: var(--_good); }
+[part~=problem] { color: var(--_bad); font-size: .9em; }
 .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 @media (forced-colors: active) { [part~=reached] { border-color: Highlight; } }`;
