@@ -64,7 +64,7 @@ messages: export ORDERCAST_DEMO = true
 messages: sync-dev ## Bring the translations in step with the code, and compile them
 	@exec $(PY) -m tests.catalogues
 
-fuzz: sync-dev ## Throw all that is nasty at every door, at length (ARGS="--frames 1000" for less)
+fuzz: sync-dev ## Throw all that is nasty at every endpoint, at length (ARGS="--frames 1000" for less)
 	@exec $(PY) -m tests.fuzz $(ARGS)
 
 prove: sync-dev ## Thousands of examples of the state machine (EXAMPLES=2000, SEED= plays a run again)

@@ -23,6 +23,22 @@ GOOD = {
 }
 
 
+HOST = b"Host: 127.0.0.1\r\n"
+END = b"Connection: close\r\n\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n"
+STREAM = f"GET /api/orders/{'0' * 32}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
+POST = b"POST /api/orders HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKED_LAST = POST + b"Transfer-Encoding: chunked\r\n" + END
+ORDER = b'{"amount": 1250, "currency": "EUR"}'
+LINE = b"X-Padding: " + b"x" * 4_000 + b"\r\n"
+MUCH = 40  # of those lines: more than a head may have
+
+
+def chunk(data: bytes, extension: bytes = b"") -> bytes:
+    return b"%x%s\r\n%s\r\n" % (len(data), extension, data)
+
+
 def frame(first: int, payload: bytes) -> bytes:
     """A client's frame; masked with zeros, so the payload can be read in it. `first` is FIN, RSV and the opcode."""
     size = len(payload)
