@@ -158,7 +158,7 @@ def test_a_defect_is_no_outage(order: Order, staff: Client) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orders_order RENAME COLUMN total TO total_before")
     try:
-        answer = staff.get(granted(order))
+        answer = staff.get(granted(order), follow=True)
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE orders_order RENAME COLUMN total_before TO total")
