@@ -77,7 +77,9 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
 def test_every_process_is_back_soon_after_a_long_outage(
     postgres: Postgres, web: ServerProcess, start: Callable[..., Process]
 ) -> None:
-    with httpx.Client(base_url=web.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(
+        base_url=web.url, trust_env=False, timeout=30, follow_redirects=True
+    ) as client:
         headers = {"Authorization": f"Bearer {SERVICE}"}
         body = {"amount": 1250, "currency": "EUR"}
         ref = client.post("/api/orders", json=body, headers=headers).json()["ref"]

@@ -87,7 +87,7 @@ async def served(client: httpx.AsyncClient, web: ServerProcess, payment: Payment
     page = f"{web.url}/orders/{ref}/?grant={access.issue_grant([ref])}"
     answers = [
         await call_back(client, web, payment),
-        await client.get(page),
+        await client.get(page, follow_redirects=True),
         await client.get(f"{web.url}/api/orders/{ref}", headers=headers),
         await client.get(f"{web.url}/health/ready"),
     ]
