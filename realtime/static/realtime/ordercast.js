@@ -16,7 +16,7 @@ const EXPIRED = 4005;
 const TOO_MANY = 4009;
 const OURS = 1011;
 const STOP = new Set([4001, 4003, 4400]);
-// What only our own server says. Whatever else is refused may be a proxy's answer while we are restarted: try again.
+// Whatever else is refused may be a proxy's word: try again.
 const CODE_OF = {
   unauthenticated: 4001, bad_token: 4003, token_revoked: 4003, forbidden: 4003, order_not_found: 4003, token_expired: EXPIRED, invalid_request: 4400,
 };
@@ -101,7 +101,7 @@ class Line {
   refreshToken;
   tries = 0;
   #base;
-  #own; // the order whose own socket this is: the page's cookies show it, and its address says what is asked for
+  #own; // the order whose own socket this is
   #ride = null; // AbortController of the connection that is up, or being tried
   #socket = null; // only once it is open
   #later = new Set();
@@ -296,8 +296,6 @@ class Line {
     for (const stream of [...this.streams]) if (!order || stream.order === order) then(stream);
   }
 
-  // WebSocket
-
   websocket(signal, worked) {
     return new Promise((resolve) => {
       const [{ epoch, version }] = this.streams;
@@ -418,8 +416,6 @@ class Line {
     }
   }
 
-  // Polling
-
   async polling(signal, worked) {
     while (!signal.aborted && this.streams.size) {
       for (const stream of this.#ready) {
@@ -436,7 +432,7 @@ class Line {
     const answer = await this.#ask(stream, "", held, signal);
     if (answer.status === 304) return;
     const now = await answer.json();
-    if (!now.epoch) throw new Error("not an answer of ours");
+    if (!now.epoch) throw new Error();
     const missed = now.version - stream.version;
     if (now.epoch === stream.epoch && missed > 0 && missed <= TAIL) {
       const page = await (await this.#ask(stream, `/events?after=${stream.version}&limit=${TAIL}`, {}, signal)).json();
@@ -458,8 +454,6 @@ class Line {
     const code = answer.status === 429 ? TOO_MANY : isOurs && CODE_OF[(await answer.json().catch(() => ({}))).code];
     throw Object.assign(new Error(`HTTP ${answer.status}`), { code, stream });
   }
-
-  // When to rest
 
   #onVisibility() {
     clearTimeout(this.#hidden);
