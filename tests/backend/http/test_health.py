@@ -95,6 +95,7 @@ def test_what_was_found_serves_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> 
     found = health._Found("ok", "ok")
     parts = health._Parts(lambda: looks.append(1) or found)  # type: ignore[func-returns-value]
     monkeypatch.setattr(health, "_parts", parts)
+    monkeypatch.setattr(health, "FRESH", 600.0)
 
     for _ in range(20):
         asked()
