@@ -148,11 +148,11 @@ class Gateway:
         began = time.perf_counter()
         answering = _Answer(scope, send)
         try:
-            if scope["path"] == health.LIVE and scope["method"] == "GET":
-                await _say_alive(answering.send)
-                return
             if scope["path"] in health.PROBES:
                 scope = of_a_served_host(scope)
+                if scope["path"] == health.LIVE and scope["method"] == "GET":
+                    await _say_alive(answering.send)
+                    return
             else:
                 check_head(scope)
             guarded = _Body(scope, receive)

@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from orders import access
 from orders.access.links import page_url
 from orders.admin.asking import Act, Line, action, on_each
-from orders.commands import refresh_runs, review
+from orders.commands import refresh_runs, refunds, review
+from orders.domain import money
 from orders.domain.cause import Cause
 from orders.domain.errors import InvalidRequest
 from orders.models import Order
@@ -45,6 +46,12 @@ def _clear_review(order: Order, cause: Cause) -> list[Line]:
 def _accept_late_payment(order: Order, cause: Cause) -> list[Line]:
     review.accept_late_payment(order.ref, reason=cause.reason, cause=cause)
     return [Line("success", _("Late payment accepted"))]
+
+
+def _return_late_payment(order: Order, cause: Cause) -> list[Line]:
+    made = refunds.return_late_payment(order.ref, reason=cause.reason, cause=cause)
+    total = money.written(sum(refund.amount for refund in made), order.currency)
+    return [Line("success", _("Refund requested"), total)]
 
 
 def _revoke_links(order: Order, cause: Cause) -> list[Line]:
@@ -96,6 +103,18 @@ accept_late_payment = action(
         says=_("Accepts money that arrived after the order had closed; the order becomes paid."),
         permission="staff_change",
         carry_out=on_each(_accept_late_payment, "admin_accept_late_payment", _ref),
+    )
+)
+return_late_payment = action(
+    Act(
+        name="return_late_payment",
+        title=_("Send late payment back"),
+        says=_(
+            "Refunds all money that arrived after the order had closed. The order stays closed, and its flag goes once "
+            "the provider says that the money has gone back."
+        ),
+        permission="staff_change",
+        carry_out=on_each(_return_late_payment, "admin_return_late_payment", _ref),
     )
 )
 new_link = action(

@@ -104,6 +104,7 @@ class OrderAdmin(ReadOnlyAdmin):
         actions.flag,
         actions.clear_review,
         actions.accept_late_payment,
+        actions.return_late_payment,
         actions.new_link,
         actions.revoke_links,
     )

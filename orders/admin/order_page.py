@@ -27,8 +27,8 @@ def is_of_use(action: str, order: Order) -> bool:
     """Whether the order's page offers the action; the command decides again when it is made."""
     if action == "clear_review":
         return order.needs_review
-    if action == "accept_late_payment":
-        return order.state in {"cancelled", "expired"} and order.captured > 0
+    if action in {"accept_late_payment", "return_late_payment"}:
+        return order.state in {"cancelled", "expired"} and order.captured > order.refunded
     return True
 
 

@@ -13,10 +13,10 @@ BATCH = 5_000
 _FILL = """
 INSERT INTO orders_ordersearch (order_id, words)
 SELECT id, jsonb_to_tsvector('simple', metadata, '["string", "numeric"]') || to_tsvector('simple',
-       round(total::numeric / power(10, d), d)::text || ' ' || currency)
+       round(total::numeric / power(10::numeric, d), d)::text || ' ' || currency)
   FROM (SELECT id, metadata, total, currency,
                CASE WHEN currency = ANY(%s) THEN 0 WHEN currency = ANY(%s) THEN 3 ELSE 2 END AS d
-          FROM orders_order WHERE id > %s AND id <= %s) AS some
+          FROM orders_order WHERE id > %s AND id <= %s) AS chunk
     ON CONFLICT (order_id) DO NOTHING
 """
 

@@ -79,6 +79,7 @@ POST /admin/orders/order/?flag          |  302  302  302  302  302  302  302  30
 POST /admin/orders/order/?new_link      |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?clear_review  |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 POST /admin/orders/order/?accept_late_payment | 302 302 302 302 302 302 302 302 403 403 200 | 302 302 302 302
+POST /admin/orders/order/?return_late_payment | 302 302 302 302 302 302 302 302 403 403 200 | 302 302 302 302
 POST /admin/orders/order/?revoke_links  |  302  302  302  302  302  302  302  302  403  403  200 |  302  302  302  302
 GET  /admin/orders/callbackreceipt/ |  302  302  302  302  302  302  302  302  403  403  403 |  302  302  302  302
 POST /admin/orders/callbackreceipt/?replay | 302 302 302 302 302 302 302 302 403 403 403 | 302 302 302 302

@@ -1,15 +1,23 @@
 """Where the public address is HTTPS, nothing is served by plain HTTP, whoever says that it was none."""
 
+from collections.abc import Callable
+
 import httpx
 import pytest
 from pytest_django import Settings
 from websockets.exceptions import InvalidStatus
 
 from orders.models import Order
-from tests.realtime.conftest import accept_by_asgi, either_way, order, start_server
-from tests.realtime.serving import Server, page
+from tests.realtime.conftest import (
+    accept_by_asgi,
+    either_way,
+    order,
+    start_process,
+    start_server,
+)
+from tests.realtime.serving import Server, ServerProcess, page
 
-__all__ = ["accept_by_asgi", "either_way", "order", "start_server"]
+__all__ = ["accept_by_asgi", "either_way", "order", "start_process", "start_server"]
 
 BY_HTTPS = {"X-Forwarded-Proto": "https"}
 
@@ -55,18 +63,29 @@ def test_event_streams_are_refused_as_well(server: Server, order: Order, path: s
     assert (answer.status_code, answer.json()["code"]) == (403, "https_required")
 
 
-def test_a_page_is_sent_on_to_https_and_a_trusted_proxy_is_believed(server: Server) -> None:
-    plain = httpx.get(f"{server.url}/login/", trust_env=False)
-    proxied = httpx.get(f"{server.url}/login/", trust_env=False, headers=BY_HTTPS)
+# A process: Django's middleware asks the settings once, when it is made.
+PUBLIC = {"ORDERCAST_PUBLIC_URL": "https://pay.example.com"}
+
+
+def log_in_page(server: ServerProcess, **headers: str) -> httpx.Response:
+    return httpx.get(f"{server.url}/login/", trust_env=False, headers=headers)
+
+
+def test_a_page_is_sent_on_to_https_and_a_trusted_proxy_is_believed(
+    start_process: Callable[..., ServerProcess],
+) -> None:
+    server = start_process(**PUBLIC).wait()
+
+    plain = log_in_page(server)
 
     assert plain.status_code == 301
     assert plain.headers["Location"].startswith("https://")
-    assert proxied.status_code == 200
+    assert log_in_page(server, **BY_HTTPS).status_code == 200
 
 
 def test_a_page_is_sent_on_to_https_whatever_a_stranger_says(
-    of_a_stranger: None, server: Server
+    start_process: Callable[..., ServerProcess],
 ) -> None:
-    answer = httpx.get(f"{server.url}/login/", trust_env=False, headers=BY_HTTPS)
+    server = start_process(**PUBLIC, FORWARDED_ALLOW_IPS="203.0.113.7").wait()
 
-    assert answer.status_code == 301
+    assert log_in_page(server, **BY_HTTPS).status_code == 301

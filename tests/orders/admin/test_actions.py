@@ -6,11 +6,25 @@ from django.test import Client
 
 from orders.callbacks import quarantine
 from orders.domain.outcomes import Outcome
-from orders.models import AuditEntry, CallbackReceipt, OrderEvent, Payment
+from orders.models import AuditEntry, CallbackReceipt, Order, OrderEvent, Payment
 from orders.support import labels
-from tests.builders import a_payment, an_order, an_order_that_is, journal_of, tell, types_of
+from tests.builders import a_payment, an_order, an_order_that_is, journal_of, move, tell, types_of
 from tests.orders.deliveries import deliver, message
-from tests.orders.staff import LIST, RECEIPTS, flagged, logged_in, run, seen, staff_with
+from tests.orders.staff import (
+    LIST,
+    RECEIPTS,
+    begun,
+    flagged,
+    logged_in,
+    refreshed,
+    run,
+    seen,
+    staff_with,
+)
+from tests.sandbox import SandboxProcess
+from tests.workers.conftest import provider, provider_process
+
+__all__ = ["provider", "provider_process"]
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -56,6 +70,23 @@ def test_a_late_payment_is_accepted_with_a_reason(staff: Client) -> None:
     event = OrderEvent.objects.get(type="order.late_payment_accepted")
     assert (order.state, order.flags) == ("paid", [])
     assert event.data["reason"] == "the shop still has it"
+
+
+def test_a_late_payment_is_sent_back_with_a_reason(staff: Client, provider: SandboxProcess) -> None:
+    order = an_order()
+    payment = begun(order)
+    Order.objects.filter(pk=order.pk).update(expires_at="2020-01-01T00:00:00Z")
+    move(order.ref, "expire")
+    provider.act(payment.provider_ref, "pay")
+    refreshed(staff, order)
+
+    html = seen(run(staff, "return_late_payment", order, confirm="1", reason="it is sold out"))
+    refreshed(staff, order)
+
+    order.refresh_from_db()
+    assert "Refund requested" in html
+    assert (order.state, order.captured, order.refunded) == ("expired", 1_000, 1_000)
+    assert "late_payment" not in order.flags
 
 
 def test_what_an_order_does_not_allow_is_refused_with_what_would_be_legal(staff: Client) -> None:
