@@ -17,7 +17,7 @@ ACCOUNTS = ("house", "stripe")  # with variables described below, needed only wh
 
 # Also of apps that show pages of their own: capacitor://localhost, ionic://localhost, tauri://localhost.
 _ORIGIN = re.compile(
-    r"(?!(about|blob|data|file|javascript|wss?):)"
+    r"\A(?!(about|blob|data|file|javascript|wss?):)"
     r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?"
 )
 

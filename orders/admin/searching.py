@@ -14,7 +14,7 @@ from orders.models import CallbackReceipt, Order, OrderSearch, Payment
 from orders.payments import registry
 
 _AMOUNT = re.compile(
-    r"(?:(?P<before>[A-Za-z]{3})|[^\w\s-]{1,2})?\s*(?P<number>\d+(?:[.,]\d{1,3})?)\s*"
+    r"\A(?:(?P<before>[A-Za-z]{3})|[^\w\s-]{1,2})?\s*(?P<number>\d+(?:[.,]\d{1,3})?)\s*"
     r"(?:(?P<after>[A-Za-z]{3})|[^\w\s-]{1,2})?"
 )
 MOST = 500  # rows that one question may give

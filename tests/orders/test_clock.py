@@ -115,6 +115,7 @@ def test_another_issuers_clock_that_is_ahead_saves_no_token_from_a_revocation(
     (tmp_path / "jwks.json").write_text(keys.key_set(one=key))
     settings.ORDERCAST_TOKEN_JWKS = str(tmp_path / "jwks.json")
     settings.ORDERCAST_TOKEN_ISSUER = keys.ISSUER
+    settings.ORDERCAST_TOKEN_USER_CLAIM = "sub"
     token = keys.token(key, "one", sub=str(rosa.pk), iat=int(time.time()) + 50)
     access.authenticate(token)
 

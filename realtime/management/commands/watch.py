@@ -78,6 +78,7 @@ class Watching:
             additional_headers={"Authorization": f"Bearer {self._token}"},
             compression=None,
             proxy=None,
+            close_timeout=1,  # seconds; whoever presses Ctrl-C does not want to wait
         ) as socket:
             while True:
                 text = await socket.recv()

@@ -251,6 +251,7 @@ def test_the_description_is_valid_and_lists_every_endpoint() -> None:
         ("/api/orders/{ref}/cancel", "post"),
         ("/api/orders/{ref}/refunds", "post"),
         ("/api/orders/{ref}/refresh", "post"),
+        ("/api/orders/{ref}/grants", "post"),
         ("/api/orders/{ref}/why", "get"),
     }
     for methods in described["paths"].values():
@@ -283,5 +284,6 @@ def test_each_operation_has_a_name_of_its_own_that_stays() -> None:
     names = sorted(operation["operationId"] for each in paths for operation in each.values())
 
     assert names == [
-        "cancel_order", "create_order", "get_events", "get_order", "refresh", "refund", "start_payment", "why",
+        "cancel_order", "create_order", "get_events", "get_order", "issue_grant", "refresh", "refund",
+        "start_payment", "why",
     ]  # fmt: skip

@@ -51,10 +51,10 @@ class Customer:
         self.page = f"{link.path}?{link.query}"
 
     def goes_to_the_checkout(self) -> str:
-        shown = self._http.get(self.page)
+        shown = self._http.get(self.page, follow_redirects=True)
         assert shown.status_code == 200
         pressed = self._http.post(
-            self.page, headers={"x-csrftoken": self._http.cookies["csrftoken"]}
+            urlsplit(self.page).path, headers={"x-csrftoken": self._http.cookies["csrftoken"]}
         )
         assert pressed.status_code == 302
         return pressed.headers["location"]

@@ -70,7 +70,7 @@ async def test_a_page_that_reads_nothing_is_told_so_and_closed(
         await eventually_async(lambda: health_shows_one_connection(server))
         slow.begin_to_read()
 
-        assert await slow.close_code() == 4008
+        assert await slow.close_code(15) == 4008
         assert slow.of("error")[-1]["code"] == 4008
 
 
