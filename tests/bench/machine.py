@@ -139,6 +139,9 @@ def servers_started() -> Iterator[Path]:
                 "ORDERCAST_DATA": folder,
                 "ORDERCAST_LOG_LEVEL": "WARNING",
                 "ORDERCAST_HOUSE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
+                # All pages of a bench come from one address.
+                **{f"ORDERCAST_CONNECTIONS_PER_{of}": "1000000" for of in ("GRANT", "USER", "ADDRESS")},
+                "ORDERCAST_LIMIT_ORDERS": "100000000/minute",
                 "DATABASE_URL": embedded.database_url(data),
                 "VALKEY_URL": embedded.valkey_url(data),
             }
