@@ -140,7 +140,10 @@ def servers_started() -> Iterator[Path]:
                 "ORDERCAST_LOG_LEVEL": "WARNING",
                 "ORDERCAST_HOUSE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
                 # All pages of a bench come from one address.
-                **{f"ORDERCAST_CONNECTIONS_PER_{of}": "1000000" for of in ("GRANT", "USER", "ADDRESS")},
+                **{
+                    f"ORDERCAST_CONNECTIONS_PER_{of}": "1000000"
+                    for of in ("GRANT", "USER", "ADDRESS")
+                },
                 "ORDERCAST_LIMIT_ORDERS": "100000000/minute",
                 "DATABASE_URL": embedded.database_url(data),
                 "VALKEY_URL": embedded.valkey_url(data),

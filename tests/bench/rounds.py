@@ -50,7 +50,7 @@ BENCHES = {
     ),
     "journey": Bench(
         measure=journey,
-        size=Size(sockets=1_500, window=32, seconds=5.0, warm_up=2.0),
+        size=Size(sockets=3_000, window=32, seconds=5.0, warm_up=2.0),
         key="p50_ms",
         entrants=("ours", "by_celery", "tutorial"),
     ),

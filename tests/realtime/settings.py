@@ -4,5 +4,6 @@ import json
 import os
 
 from backend.settings import *  # noqa: F403 — a settings module is made of names
+from backend.settings import ORDERCAST_REALTIME as _LIMITS
 
-ORDERCAST_REALTIME = json.loads(os.environ.get("TEST_REALTIME", "{}"))
+ORDERCAST_REALTIME = {**_LIMITS, **json.loads(os.environ.get("TEST_REALTIME", "{}"))}
