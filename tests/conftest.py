@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection, connections
 from django.test.utils import setup_databases
 from pytest_django.plugin import DjangoDbBlocker
+from structlog.contextvars import clear_contextvars
 
 from tests.people import _quick_passwords, bearer, logged_in, user
 
@@ -37,6 +38,12 @@ def django_db_setup(
         for each in connections.all(initialized_only=True):
             each.close()
             each.close_pool()  # type: ignore[attr-defined] # a pool left open warns at exit
+
+
+@pytest.fixture(autouse=True)
+def _no_context_of_another_test() -> None:
+    """What one test bound to its log lines would stand in those of the next."""
+    clear_contextvars()
 
 
 @pytest.fixture

