@@ -1,10 +1,9 @@
 """Processes whose clock is wrong, by libfaketime: also where a library asks the time by itself."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+from tests.optional import skip_or_fail
 
 
 def skewed(environment: Mapping[str, str], seconds: float) -> dict[str, str]:
@@ -19,12 +18,10 @@ def skewed(environment: Mapping[str, str], seconds: float) -> dict[str, str]:
     }
 
 
+def library() -> Path | None:
+    """libfaketime, if it is installed."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
 def _library() -> Path:
-    """Skips where it is missing, and fails where all must be green."""
-    found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    if found is None:
-        missing = "libfaketime is missing (on Debian: apt-get install faketime)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
+    return library() or skip_or_fail("libfaketime is missing; on Debian: apt-get install faketime")

@@ -19,11 +19,12 @@ from tests.chaos import plan, records
 from tests.chaos.gossip import Gossip
 from tests.chaos.load import Load
 from tests.chaos.pages import Page, Track, stop
-from tests.chaos.town import READY_WITHIN, Town, libfaketime
+from tests.chaos.town import READY_WITHIN, Town
 from tests.chaos.troubles import Troubles
 from tests.chaos.verdict import Verdict, judge
 from tests.chaos.wires import Wire
 from tests.sandbox import ROOT
+from tests.skew import library
 from tests.waiting import eventually_async
 
 QUIET_WITHIN = 90.0  # seconds after the last fault
@@ -146,7 +147,7 @@ class Run:
             for kill in plan.kills(seed, seconds):
                 deeds.create_task(self._kill(kill, locks[kill.part]))
             for trouble in plan.troubles(seed, seconds):
-                if trouble.name == "worker_skewed" and libfaketime() is None:
+                if trouble.name == "worker_skewed" and library() is None:
                     self._say(
                         "left out: worker_skewed takes libfaketime (apt-get install faketime)"
                     )

@@ -19,10 +19,10 @@ import psutil
 from backend.http import healthcheck
 from backend.up import child, embedded, running
 from tests.sandbox import ROOT, SandboxProcess
+from tests.skew import skewed
 from tests.waiting import eventually_async
 
 READY_WITHIN = 120.0  # seconds
-_CRASHES = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}
 
 
 class Mortal(Protocol):
@@ -50,7 +50,7 @@ class Process:
             self._popen = subprocess.Popen(  # noqa: ASYNC220 — it returns at once
                 self._command,
                 cwd=ROOT,
-                env={**self._environment, **_clock(self.skew)},
+                env=skewed(self._environment, self.skew) if self.skew else self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -65,9 +65,7 @@ class Process:
     def look(self) -> None:
         """Count it if it has ended by itself, which no trouble may bring it to."""
         code = None if self._popen is None else self._popen.poll()
-        # A crash under libfaketime, which replaces the system's own functions, says nothing about the program.
-        is_the_clocks = bool(self.skew) and code in _CRASHES
-        if code is not None and not is_the_clocks:
+        if code is not None:
             self.ended_by_itself += 1
             words = self._log.read_text(errors="replace")[-2_000:]
             self.last_words = f"exit code {code}; {words}"
@@ -77,23 +75,6 @@ class Process:
             if each is not None:
                 each.kill()
                 each.wait()
-
-
-def libfaketime() -> Path | None:
-    """What gives a process another clock, if it is installed; on Debian: apt-get install faketime."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
-
-
-def _clock(skew: float) -> dict[str, str]:
-    """The environment of a process whose clock is so many seconds ahead; timers go as ever."""
-    library = libfaketime()
-    if not skew or library is None:
-        return {}
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": f"{skew:+g}s",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 class Web(Process):
